@@ -1,0 +1,18 @@
+# Every third-party dependency, named once. Debian's versions are those of Debian 12.
+include(GoogleTest)
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(Boost 1.81 REQUIRED)
+find_package(OpenSSL REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(GTest REQUIRED)
+find_package(prometheus-cpp REQUIRED)
+pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
+pkg_check_modules(ARCHIVE REQUIRED IMPORTED_TARGET libarchive)
+pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
+
+add_library(hs_asio INTERFACE)
+target_link_libraries(hs_asio INTERFACE Boost::headers Threads::Threads)
+target_compile_definitions(hs_asio INTERFACE
+target_compile_definitions(hs_asio INTERFACE BOOST_ASIO_NO_DEPRECATED)

@@ -1,0 +1,52 @@
+# Build helpers: what every target of the project shares.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+# Every program lands in one folder: they find each other beside /proc/self/exe.
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+
+set(HS_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize= takes them (address,undefined or thread)")
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+add_library(hs_flags INTERFACE)
+target_include_directories(hs_flags INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR})
+target_compile_options(hs_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror=return-type -Werror=unused-result
+  -Wno-missing-field-initializers -fstack-protector-strong)
+target_compile_definitions(hs_flags INTERFACE HYBRIDSERVE_VERSION="${PROJECT_VERSION}")
+if(HS_SANITIZE)
+  target_compile_options(hs_flags INTERFACE -fsanitize=${HS_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(hs_flags INTERFACE -fsanitize=${HS_SANITIZE})
+endif()
+
+# hs_library(NAME SOURCES ... DEPS ...): one folder, one static library hs_NAME.
+function(hs_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_library(hs_${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(hs_${name} PUBLIC hs_flags ${ARG_DEPS})
+endfunction()
+
+# hs_program(NAME SOURCES ... DEPS ...): one program in the build's bin folder.
+function(hs_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE hs_flags ${ARG_DEPS})
+endfunction()
+
+# hs_test(NAME SOURCES ... DEPS ...): one GoogleTest program; each TEST is one test of ctest.
+# A test that needs what the machine lacks calls GTEST_SKIP() with the reason.
+function(hs_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE hs_flags ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120)
+endfunction()

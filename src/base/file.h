@@ -1,0 +1,50 @@
+// Whole-file helpers: read, write atomically, folders. What std::filesystem leaves open.
+//
+// Thread rule: safe from any thread; two writers of one path do not mix, the last rename wins.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace hybridserve {
+
+/// Opens with O_CLOEXEC. The error names the path.
+Result<UniqueFd> OpenFile(const std::filesystem::path& path, int flags, mode_t mode = 0644);
+
+/// The whole file; kTooLarge when it has more than `max_bytes`.
+Result<std::string> ReadFile(const std::filesystem::path& path, uint64_t max_bytes = 64u << 20);
+
+/// Writes a temporary file beside `path`, syncs it and renames it into place.
+Result<> WriteFileAtomically(const std::filesystem::path& path, std::string_view content,
+                             mode_t mode = 0644);
+
+/// Writes all of `bytes`, going on after short writes and EINTR.
+Result<> WriteAll(int fd, std::string_view bytes);
+
+/// A memfd holding `bytes`, sealed against every change (F_SEAL_WRITE|SHRINK|GROW|SEAL).
+Result<UniqueFd> SealedMemfd(const char* name, std::string_view bytes);
+
+/// Creates the folder and its parents; an existing one keeps its mode.
+Result<> MakeFolder(const std::filesystem::path& path, mode_t mode = 0755);
+
+/// The folder of the running program (from /proc/self/exe): its companions lie beside it.
+std::filesystem::path ProgramFolder();
+
+/// A folder of its own under $TMPDIR or /tmp, removed with its content by the destructor.
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  ~TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace hybridserve

@@ -1,0 +1,122 @@
+// ContainerPool: the warm containers of every function, their slots and their connections.
+//
+// The pool starts what it is told to start, hands out slots, keeps connections alive, and ends
+// containers: after keep_alive without work, when their revision is retired, when they die.
+// When to start one is the policy's business, not the pool's.
+//
+// State machine of a container: creating → starting (until it listens) → ready ⇄ busy → ending.
+// Containers of an older revision finish their requests and go.
+//
+// Thread rule: the event loop's thread only.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "container/runtime.h"
+#include "function/deployed.h"
+#include "function/invocation.h"
+#include "router/exchange.h"
+
+namespace hybridserve {
+
+struct PoolOptions {
+  uint32_t boots = 1;            ///< Starts at once on the node.
+  uint32_t max_containers = 64;  ///< On the node, all functions together.
+  uint64_t memory_bytes = 0;     ///< Sum of limits.memory_bytes of live containers; 0: no bound.
+};
+
+/// Observers; all default to doing nothing.
+struct PoolEvents {
+  std::function<void(const Deployed&, std::string_view outcome, Microseconds boot_time)> booted;
+  std::function<void(const Deployed&)> slot_freed;  ///< A slot became free, or a boot ended.
+  std::function<void(const Deployed&, std::string_view line)> log_line;
+};
+
+/// Counts for policies and metrics.
+struct PoolView {
+  uint32_t ready = 0;        ///< Containers that listen.
+  uint32_t starting = 0;     ///< Asked for and not yet listening.
+  uint32_t free_slots = 0;
+  uint32_t busy_slots = 0;
+  /// The last start failed at this time and nothing started since: policies back off.
+  std::optional<std::chrono::steady_clock::time_point> last_failure;
+  uint32_t failures_in_row = 0;
+};
+
+/// What forwarding one request came to, when an answer was sent.
+struct ForwardResult {
+  int status = 0;
+  Microseconds run{};
+  uint64_t response_bytes = 0;
+};
+
+class ContainerPool {
+ public:
+  /// One slot of one ready container. Freed by the destructor.
+  class Slot {
+   public:
+    virtual ~Slot() = default;
+    /// True when the container served nothing before this slot.
+    [[nodiscard]] virtual bool first_use() const = 0;
+    /// Sends the exchange's request to the container and its answer back, both streamed at flat
+    /// memory. `extra` headers (HybridServe-*, X-Request-Id) go onto the answer; `timing` is
+    /// completed with the run time for Server-Timing where the head has not been sent.
+    /// `add_headers` is called with the answer's head, once, just before it is sent.
+    ///
+    /// Errors: kFunctionFailed the container died or answered nonsense; kTimeout run_timeout
+    /// passed; kTooLarge, kInvalidArgument, kCancelled from the client's side. After an error
+    /// Exchange::answered() tells whether an answer can still be given.
+    virtual Awaitable<ForwardResult> Forward(
+        Exchange& exchange, std::function<void(ResponseHead&, Microseconds run_so_far)> add_headers) = 0;
+  };
+
+  ContainerPool(boost::asio::any_io_executor executor, ContainerRuntime& runtime,
+                PoolOptions options, PoolEvents events);
+  ~ContainerPool();
+
+  [[nodiscard]] PoolView Look(const Deployed& function) const;
+  [[nodiscard]] PoolView LookAtNode() const;
+  /// Memory that live containers really use, as last measured.
+  struct Memory { uint64_t bytes = 0; };
+
+  /// A free slot of a ready container of this revision, or nullptr.
+  std::unique_ptr<Slot> TryAcquire(const DeployedPtr& function);
+
+  /// Asks for one more container in the background, waiting for a boot slot; nothing happens when
+  /// one is already being started for the function (single flight) or a limit is reached.
+  /// Returns whether a start is now under way.
+  bool Prepare(const DeployedPtr& function);
+
+  /// Waits for a slot, starting containers as needed, for functions that have nothing else.
+  /// Errors: kTimeout ("start timeout"/"queue timeout" says which); kFunctionFailed the container
+  /// exited before it listened, with its last output; kUnavailable a node limit; kCancelled.
+  Awaitable<std::unique_ptr<Slot>> Acquire(DeployedPtr function);
+
+  /// No new work for this revision: idle containers go now, busy ones after their requests.
+  void Retire(const DeployedPtr& function);
+
+  /// Keeps `scale.min_warm` containers of this revision alive from now on.
+  void KeepWarm(const DeployedPtr& function);
+
+  /// Takes back what survived our restart: containers whose label names a live revision stay,
+  /// the others are destroyed. `resolve` maps a label to the live revision or nullptr.
+  Awaitable<> Adopt(std::function<DeployedPtr(std::string_view label)> resolve);
+
+  /// Destroys everything; for shutdown.
+  Awaitable<> Drain();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// "NAME@REVISION": the label under which a container of this revision runs.
+std::string ContainerLabel(const Deployed& function);
+
+}  // namespace hybridserve

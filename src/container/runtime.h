@@ -1,0 +1,56 @@
+// ContainerRuntime: what starts, reaches and ends containers. One implementation a folder: native/
+// (our sandbox, through the launcher), fake/ (tests); all pass tests of runtime_conformance.h.
+//
+// Lifetime of a container: Create (held: nothing of the app runs) → Start (running) → Destroy.
+//
+// Thread rule: the event loop's thread only.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/unique_fd.h"
+#include "launcher/client.h"
+
+namespace hybridserve {
+
+/// What to run. `label` comes back from List after our own restart.
+struct ContainerSpec {
+  SandboxSpec sandbox;
+  uint16_t port = 8080;   ///< Put into the environment as PORT.
+};
+
+struct AdoptedContainer {
+  ContainerId id;
+  std::string label;
+  UniqueFd log;
+};
+
+class ContainerRuntime {
+ public:
+  virtual ~ContainerRuntime() = default;
+  [[nodiscard]] virtual std::string_view name() const = 0;
+
+  /// Takes a held sandbox, or makes one. Errors: kUnavailable the node cannot make one now.
+  virtual Awaitable<ContainerId> Create() = 0;
+  /// Runs the program. Returns the read end of its stdout and stderr; it need not listen yet.
+  /// Errors: kNotFound no such container or image; kInvalidArgument the program cannot be run.
+  virtual Awaitable<UniqueFd> Start(ContainerId id, ContainerSpec spec) = 0;
+  /// A connected, non-blocking stream to 127.0.0.1:PORT inside.
+  /// Errors: kUnavailable nothing listens there (yet); kNotFound no such running container.
+  virtual Awaitable<UniqueFd> Connect(ContainerId id) = 0;
+  virtual Awaitable<SandboxUsage> Stats(ContainerId id) = 0;
+  /// Idempotent; leaves nothing.
+  virtual Awaitable<> Destroy(ContainerId id) = 0;
+  /// The containers that outlived our own restart.
+  virtual Awaitable<std::vector<AdoptedContainer>> List() = 0;
+
+  /// Called once for each started container that ends by itself. Not called for Destroy.
+  virtual void OnExit(std::function<void(const SandboxExit&)> handler) = 0;
+};
+
+}  // namespace hybridserve

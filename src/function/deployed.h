@@ -1,0 +1,30 @@
+// Deployed: one live revision of a function, as the data path sees it.
+//
+// Immutable. Shared by the router's table and by every invocation in flight of this revision, so
+// that a deploy or a removal never pulls it away from under one.
+//
+// Thread rule: read-only; any thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/ids.h"
+#include "function/manifest.h"
+
+namespace hybridserve {
+
+struct Deployed {
+  Manifest manifest;
+  RevisionId revision;
+  Digest module;       ///< Empty: no Wasm build.
+  Digest image;        ///< Digest of the imported image's root file system; empty: no container.
+  /// Environment and secrets' values together, as the guest gets them. Never logged.
+  std::map<std::string, std::string> environment;
+};
+
+/// Shared by: the router's table, invocations in flight, warm containers of the revision.
+using DeployedPtr = std::shared_ptr<const Deployed>;
+
+}  // namespace hybridserve
