@@ -21,7 +21,7 @@
 #include "container/runtime.h"
 #include "function/deployed.h"
 #include "function/invocation.h"
-#include "router/exchange.h"
+#include "function/exchange.h"
 
 namespace hybridserve {
 

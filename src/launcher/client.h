@@ -16,14 +16,12 @@
 #include <string>
 #include <vector>
 
+#include "base/awaitable.h"
 #include "base/ids.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 
 namespace hybridserve {
-
-template <typename T = void>
-using Awaitable = boost::asio::awaitable<Result<T>>;
 
 /// What this launcher can do here, in words a person can act on.
 struct LauncherAbilities {

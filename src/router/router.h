@@ -17,7 +17,7 @@
 #include "container/pool.h"
 #include "function/deployed.h"
 #include "policy/policy.h"
-#include "router/exchange.h"
+#include "function/exchange.h"
 #include "telemetry/metrics.h"
 #include "wasm/backend.h"
 

@@ -1,0 +1,56 @@
+# What a person runs is what CI runs. Each verb sets up what it needs.
+BUILD ?= build/release
+JOBS  ?= $(shell nproc)
+
+.PHONY: help setup build test demo run bench test-asan test-tsan fuzz lint format functions clean
+
+help:             ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup:            ## install what the build needs and is missing
+	@tools/setup build
+
+build: setup      ## build everything into build/release
+	@tools/build release $(JOBS)
+
+demo: build       ## start a node, deploy two functions, show request by request what happens
+	@python3 tools/demo.py --bin $(BUILD)/bin
+
+test:             ## set up, build and run every test
+	@tools/setup test
+	@tools/build release $(JOBS)
+	@tools/run-tests $(BUILD)
+
+test-asan:        ## the unit tests under AddressSanitizer and UBSan
+	@tools/setup test
+	@tools/build asan $(JOBS)
+	@tools/run-tests build/asan
+
+test-tsan:        ## the unit tests under ThreadSanitizer
+	@tools/setup test
+	@tools/build tsan $(JOBS)
+	@tools/run-tests build/tsan
+
+bench:            ## measure on an idle machine; writes build/bench/summary.json
+	@tools/setup bench
+	@tools/build release $(JOBS)
+	@python3 bench/run.py --bin $(BUILD)/bin --out build/bench
+
+run: build        ## serve in the foreground with a state folder in build/state
+	@$(BUILD)/bin/hybridserve serve --state-folder build/state
+
+functions: build  ## build every function under functions/
+	@for f in functions/*/function.toml; do $(BUILD)/bin/hybridserve build $$(dirname $$f) || exit 1; done
+
+fuzz:             ## build the fuzz targets with clang and run each for 20 s
+	@tools/fuzz 20
+
+lint:             ## folder order and formatting
+	@python3 tools/check-layers.py
+	@git ls-files '*.cc' '*.h' | xargs clang-format --dry-run --Werror
+
+format:           ## format the C++ sources in place
+	@git ls-files '*.cc' '*.h' | xargs clang-format -i
+
+clean:            ## remove what the build made; the cache folder stays
+	@rm -rf build functions/*/build
