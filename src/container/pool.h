@@ -7,10 +7,11 @@
 // State machine of a container: creating → starting (until it listens) → ready ⇄ busy → ending.
 // Containers of an older revision finish their requests and go.
 //
+// Implemented by WarmPool (warm_pool.h) over a ContainerRuntime, and by fakes in tests.
+//
 // Thread rule: the event loop's thread only.
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -18,10 +19,10 @@
 #include <optional>
 #include <string>
 
-#include "container/runtime.h"
+#include "base/awaitable.h"
 #include "function/deployed.h"
-#include "function/invocation.h"
 #include "function/exchange.h"
+#include "function/invocation.h"
 
 namespace hybridserve {
 
@@ -40,8 +41,8 @@ struct PoolEvents {
 
 /// Counts for policies and metrics.
 struct PoolView {
-  uint32_t ready = 0;        ///< Containers that listen.
-  uint32_t starting = 0;     ///< Asked for and not yet listening.
+  uint32_t ready = 0;     ///< Containers that listen.
+  uint32_t starting = 0;  ///< Asked for and not yet listening.
   uint32_t free_slots = 0;
   uint32_t busy_slots = 0;
   /// The last start failed at this time and nothing started since: policies back off.
@@ -69,51 +70,51 @@ class ContainerPool {
     /// completed with the run time for Server-Timing where the head has not been sent.
     /// `add_headers` is called with the answer's head, once, just before it is sent.
     ///
-    /// Errors: kFunctionFailed the container died or answered nonsense; kTimeout run_timeout
-    /// passed; kTooLarge, kInvalidArgument, kCancelled from the client's side. After an error
-    /// Exchange::answered() tells whether an answer can still be given.
+    /// Errors: kUnavailable no connection could be made: nothing of the request was sent or read
+    /// from the exchange, so it can run elsewhere; kFunctionFailed the container died or answered
+    /// nonsense; kTimeout run_timeout passed; kTooLarge, kInvalidArgument, kCancelled from the
+    /// client's side. After an error Exchange::answered() tells whether an answer can still be
+    /// given.
     virtual Awaitable<ForwardResult> Forward(
-        Exchange& exchange, std::function<void(ResponseHead&, Microseconds run_so_far)> add_headers) = 0;
+        Exchange& exchange,
+        std::function<void(ResponseHead&, Microseconds run_so_far)> add_headers) = 0;
   };
 
-  ContainerPool(boost::asio::any_io_executor executor, ContainerRuntime& runtime,
-                PoolOptions options, PoolEvents events);
-  ~ContainerPool();
+  virtual ~ContainerPool() = default;
 
-  [[nodiscard]] PoolView Look(const Deployed& function) const;
-  [[nodiscard]] PoolView LookAtNode() const;
+  [[nodiscard]] virtual PoolView Look(const Deployed& function) const = 0;
+  [[nodiscard]] virtual PoolView LookAtNode() const = 0;
   /// Memory that live containers really use, as last measured.
-  struct Memory { uint64_t bytes = 0; };
+  struct Memory {
+    uint64_t bytes = 0;
+  };
+  [[nodiscard]] virtual Memory UsedMemory() const = 0;
 
   /// A free slot of a ready container of this revision, or nullptr.
-  std::unique_ptr<Slot> TryAcquire(const DeployedPtr& function);
+  virtual std::unique_ptr<Slot> TryAcquire(const DeployedPtr& function) = 0;
 
   /// Asks for one more container in the background, waiting for a boot slot; nothing happens when
   /// one is already being started for the function (single flight) or a limit is reached.
   /// Returns whether a start is now under way.
-  bool Prepare(const DeployedPtr& function);
+  virtual bool Prepare(const DeployedPtr& function) = 0;
 
   /// Waits for a slot, starting containers as needed, for functions that have nothing else.
   /// Errors: kTimeout ("start timeout"/"queue timeout" says which); kFunctionFailed the container
   /// exited before it listened, with its last output; kUnavailable a node limit; kCancelled.
-  Awaitable<std::unique_ptr<Slot>> Acquire(DeployedPtr function);
+  virtual Awaitable<std::unique_ptr<Slot>> Acquire(DeployedPtr function) = 0;
 
   /// No new work for this revision: idle containers go now, busy ones after their requests.
-  void Retire(const DeployedPtr& function);
+  virtual void Retire(const DeployedPtr& function) = 0;
 
   /// Keeps `scale.min_warm` containers of this revision alive from now on.
-  void KeepWarm(const DeployedPtr& function);
+  virtual void KeepWarm(const DeployedPtr& function) = 0;
 
   /// Takes back what survived our restart: containers whose label names a live revision stay,
   /// the others are destroyed. `resolve` maps a label to the live revision or nullptr.
-  Awaitable<> Adopt(std::function<DeployedPtr(std::string_view label)> resolve);
+  virtual Awaitable<> Adopt(std::function<DeployedPtr(std::string_view label)> resolve) = 0;
 
   /// Destroys everything; for shutdown.
-  Awaitable<> Drain();
-
- private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  virtual Awaitable<> Drain() = 0;
 };
 
 /// "NAME@REVISION": the label under which a container of this revision runs.
