@@ -14,5 +14,4 @@ pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
 
 add_library(hs_asio INTERFACE)
 target_link_libraries(hs_asio INTERFACE Boost::headers Threads::Threads)
-target_compile_definitions(hs_asio INTERFACE
 target_compile_definitions(hs_asio INTERFACE BOOST_ASIO_NO_DEPRECATED)
