@@ -50,3 +50,21 @@ function(hs_test name)
   target_link_libraries(${name} PRIVATE hs_flags ${ARG_DEPS} GTest::gmock GTest::gtest_main)
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120)
 endfunction()
+
+# hs_fuzz(NAME SOURCES ... DEPS ... CORPUS folder): one fuzz target of a parser of untrusted bytes.
+# With HS_FUZZ (preset fuzz: clang) it is a libFuzzer program; otherwise a test that feeds it its
+# corpus and a fixed number of mutations of it.
+option(HS_FUZZ "Build fuzz targets with libFuzzer" OFF)
+function(hs_fuzz name)
+  cmake_parse_arguments(ARG "" "CORPUS" "SOURCES;DEPS" ${ARGN})
+  if(HS_FUZZ)
+    add_executable(${name} ${ARG_SOURCES})
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    target_link_libraries(${name} PRIVATE hs_flags ${ARG_DEPS})
+  else()
+    add_executable(${name} ${ARG_SOURCES} ${CMAKE_SOURCE_DIR}/tests/fuzz/replay_main.cc)
+    target_link_libraries(${name} PRIVATE hs_flags ${ARG_DEPS})
+    add_test(NAME fuzz.${name} COMMAND ${name} ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_CORPUS})
+    set_tests_properties(fuzz.${name} PROPERTIES TIMEOUT 120)
+  endif()
+endfunction()
