@@ -4,17 +4,22 @@
 // Thread rule: the event loop's thread only; one coroutine at a time reads and one writes.
 #pragma once
 
-#include <boost/asio/awaitable.hpp>
 #include <optional>
-#include <span>
-#include <string>
 #include <string_view>
 
+#include "base/awaitable.h"
 #include "base/result.h"
 #include "function/invocation.h"
-#include "base/awaitable.h"
 
 namespace hybridserve {
+
+/// How the node serves a request, for the answer's headers.
+struct ServedBy {
+  Backend backend = Backend::kWasm;
+  StartKind start = StartKind::kWarm;
+  std::string_view reason;  ///< Static storage: a word of the policy.
+  Timing timing;
+};
 
 class Exchange {
  public:
@@ -28,6 +33,10 @@ class Exchange {
   virtual Awaitable<std::string_view> ReadBody() = 0;
   /// Largest body that ReadBody lets through; set before the first ReadBody.
   virtual void LimitBody(uint64_t bytes) = 0;
+
+  /// Puts Server-Timing and HybridServe-Backend, -Start and -Reason onto the answer. The last call
+  /// before Send or Begin counts; without one the answer carries none of them.
+  virtual void Annotate(const ServedBy& /*served_by*/) {}
 
   /// Sends a whole answer. Errors: kCancelled the client went away.
   virtual Awaitable<> Send(ResponseHead head, std::string_view body) = 0;

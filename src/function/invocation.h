@@ -37,7 +37,9 @@ struct RequestHead {
   std::string host;
   std::string remote_address;       ///< The client's IP address.
   std::string request_id;
-  std::vector<Header> headers;      ///< Hop-by-hop headers are already gone (RFC 9110 7.6.1).
+  /// In the order of arrival, Host among them. Hop-by-hop headers (RFC 9110 7.6.1), Content-Length
+  /// and Expect are already gone.
+  std::vector<Header> headers;
   std::optional<uint64_t> content_length;  ///< Absent: chunked, or no body.
   bool has_body = false;
 };
