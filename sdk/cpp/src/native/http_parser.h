@@ -1,0 +1,57 @@
+// HTTP/1.1 requests (RFC 9112): the head, and the chunked coding of a body.
+//
+// Strict where leniency lets two parties read a message differently (request smuggling): bare
+// CR, folded lines, spaces before a colon, Content-Length beside Transfer-Encoding and unequal
+// Content-Lengths are errors.
+//
+// Thread rule: plain values and pure functions.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "hybridserve/function.h"
+
+namespace hs::internal {
+
+constexpr size_t kLargestHead = 64 * 1024;
+constexpr size_t kMostHeaders = 256;
+
+struct RequestHead {
+  Request request;              ///< Its body is empty.
+  uint64_t content_length = 0;  ///< 0 when chunked.
+  bool chunked = false;
+  bool keep_alive = true;
+  bool expects_continue = false;
+};
+
+/// Parses the head at the start of `bytes`.
+struct ParsedHead {
+  /// 200 when it is there, 0 when more bytes are needed, else the status to refuse it with.
+  int status = 0;
+  size_t length = 0;  ///< Of the head, when it is there.
+};
+ParsedHead ParseHead(std::string_view bytes, RequestHead& head);
+
+/// Takes a chunked body apart, in pieces of any size.
+class ChunkedDecoder {
+ public:
+  /// Appends the data in `bytes` to `body`. Returns how many bytes belonged to the coding: all of
+  /// them, or fewer once the body is complete.
+  size_t Feed(std::string_view bytes, std::string& body);
+  [[nodiscard]] bool done() const { return state_ == State::kDone; }
+  [[nodiscard]] bool failed() const { return state_ == State::kFailed; }
+
+ private:
+  enum class State : uint8_t { kSizeLine, kData, kDataEnd, kTrailer, kDone, kFailed };
+
+  void OnLine(std::string_view line);
+
+  State state_ = State::kSizeLine;
+  uint64_t left_ = 0;  ///< Of the chunk's data.
+  std::string line_;   ///< The unfinished line.
+  size_t trailer_bytes_ = 0;
+};
+
+}  // namespace hs::internal
