@@ -25,9 +25,9 @@ struct ImageConfig {
   uint32_t uid = 0;                  ///< Inside the container; 0..65535.
   uint32_t gid = 0;
   std::vector<uint16_t> exposed_ports;  ///< TCP, ascending.
-  uint64_t bytes = 0;                   ///< Of all regular files of the root file system.
-  uint64_t files = 0;                   ///< Entries of every kind.
-  std::vector<std::string> notes;  ///< What was left out (devices, set-user-id bits), for a person.
+  uint64_t bytes = 0;                   ///< Of the regular files of all layers.
+  uint64_t files = 0;                   ///< Entries of every kind, of all layers.
+  std::vector<std::string> notes;       ///< What was left out (device nodes), for a person; few.
   bool operator==(const ImageConfig&) const = default;
 
   /// What to run: `override` if it has words, else entrypoint and command together. Empty when the
