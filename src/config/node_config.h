@@ -17,38 +17,41 @@ namespace hybridserve {
 
 struct NodeConfig {
   // [node]
-  std::filesystem::path state_folder;   ///< Default /var/lib/hybridserve, or $XDG_STATE_HOME/hybridserve.
-  std::string user = "hybridserve";     ///< Whom the server runs as when started by root.
+  std::filesystem::path
+      state_folder;  ///< Default /var/lib/hybridserve, or $XDG_STATE_HOME/hybridserve.
+  std::string user = "hybridserve";  ///< Whom the server runs as when started by root.
   std::string log_level = "info";
 
   // [gateway]
-  std::string listen = "127.0.0.1:8080";       ///< HOST:PORT; port 0 lets the system choose.
+  std::string listen = "127.0.0.1:8080";  ///< HOST:PORT; port 0 lets the system choose.
   uint32_t max_connections = 10000;
-  uint32_t header_bytes = 32 * 1024;           ///< Largest request head; more is 431.
-  std::chrono::milliseconds header_timeout{10000};  ///< From a request's first byte to its head's end.
-  std::chrono::milliseconds idle_timeout{75000};    ///< A keep-alive connection without a request.
-  std::chrono::milliseconds body_timeout{30000};    ///< Between two pieces of a body.
-  std::chrono::milliseconds drain_timeout{30000};   ///< For requests in flight at SIGTERM.
+  uint32_t header_bytes = 32 * 1024;  ///< Largest request head; more is 431.
+  std::chrono::milliseconds header_timeout{
+      10000};  ///< From a request's first byte to its head's end.
+  std::chrono::milliseconds idle_timeout{75000};   ///< A keep-alive connection without a request.
+  std::chrono::milliseconds body_timeout{30000};   ///< Between two pieces of a body.
+  std::chrono::milliseconds drain_timeout{30000};  ///< For requests in flight at SIGTERM.
 
   // [admin]
-  std::string admin_listen;                    ///< HOST:PORT for TCP; empty: unix socket only.
-  std::string admin_token_file;                ///< File with the bearer token; needed for TCP.
+  std::string admin_listen;                     ///< HOST:PORT for TCP; empty: unix socket only.
+  std::string admin_token_file;                 ///< File with the bearer token; needed for TCP.
+  uint64_t max_blob_bytes = uint64_t{4} << 30;  ///< Largest module or image that can be uploaded.
 
   // [policy]
   PolicyKind policy = PolicyKind::kPaper;
-  bool allow_route_header = false;             ///< Whether HybridServe-Route: is obeyed.
+  bool allow_route_header = false;  ///< Whether HybridServe-Route: is obeyed.
 
   // [wasm]
-  uint32_t wasm_threads = 32;                  ///< Guests at once in one executor. 1..256.
-  uint64_t wasm_memory_bytes = 0;              ///< Of one executor; 0 means half of the machine's.
-  std::vector<std::string> allowed_folders;    ///< Host folders (and below) that manifests may grant.
+  uint32_t wasm_threads = 32;                ///< Guests at once in one executor. 1..256.
+  uint64_t wasm_memory_bytes = 0;            ///< Of one executor; 0 means half of the machine's.
+  std::vector<std::string> allowed_folders;  ///< Host folders (and below) that manifests may grant.
 
   // [container]
   bool containers = true;
-  uint32_t boots = 1;                          ///< Container starts at once.
-  uint32_t held = 1;                           ///< Generic sandboxes kept ready. 0..16.
-  uint32_t max_containers = 64;                ///< On the whole node.
-  uint64_t container_memory_bytes = 0;         ///< Of all containers; 0 means half of the machine's.
+  uint32_t boots = 1;                   ///< Container starts at once.
+  uint32_t held = 1;                    ///< Generic sandboxes kept ready. 0..16.
+  uint32_t max_containers = 64;         ///< On the whole node.
+  uint64_t container_memory_bytes = 0;  ///< Of all containers; 0 means half of the machine's.
 
   // [metrics]
   enum class MetricsAccess : uint8_t { kOff, kLoopback, kAll };
@@ -63,19 +66,29 @@ struct NodeConfig {
   [[nodiscard]] std::filesystem::path AdminSocket() const { return ServerFolder() / "admin.sock"; }
 };
 
-/// The defaults with `file` (may be empty: none) and the process's environment applied.
+/// The defaults with `file` (may be empty: none) and the process's environment applied. Key K of
+/// section S is the variable HYBRIDSERVE_S_K; HYBRIDSERVE_STATE is short for the state folder. An
+/// empty variable counts as unset; lists are separated by colons.
 /// Errors name the file and line, or the variable.
 Result<NodeConfig> LoadNodeConfig(const std::filesystem::path& file);
+
+/// The same with the text of a file, and an environment given as "NAME=value" words.
+Result<NodeConfig> ParseNodeConfig(std::string_view text, std::string_view file,
+                                   const std::vector<std::string>& environment);
 
 /// The configuration as JSON, as `serve` hands it to the server, and back. Holds no secret.
 std::string NodeConfigToJson(const NodeConfig& config);
 Result<NodeConfig> NodeConfigFromJson(std::string_view json);
 
-/// "127.0.0.1:8080", "[::1]:0". Errors: kInvalidArgument.
-struct HostPort { std::string host; uint16_t port = 0; };
+/// "127.0.0.1:8080", "[::1]:0" (the host comes without brackets). Errors: kInvalidArgument.
+struct HostPort {
+  std::string host;
+  uint16_t port = 0;
+};
 Result<HostPort> ParseHostPort(std::string_view text);
 
-/// The default state folder for this user.
+/// The default state folder for this user: $HYBRIDSERVE_STATE, else /var/lib/hybridserve for root,
+/// else $XDG_STATE_HOME/hybridserve (~/.local/state/hybridserve). Absolute.
 std::filesystem::path DefaultStateFolder();
 
 }  // namespace hybridserve

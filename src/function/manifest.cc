@@ -45,7 +45,7 @@ Result<> CheckFunctionName(std::string_view name) {
     return Fail(Code::kInvalidArgument, "the function name is empty; " + std::string(kRule));
   }
   if (name.size() > kMaxBytes) return fail("has " + std::to_string(name.size()) + " bytes");
-  for (const char character : name) {
+  for (const char& character : name) {
     const bool letter_or_digit =
         (character >= 'a' && character <= 'z') || (character >= '0' && character <= '9');
     if (letter_or_digit) continue;

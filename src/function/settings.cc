@@ -12,30 +12,31 @@ using Kind = SettingsNode::Kind;
 
 namespace {
 
-std::string_view KindName(Kind kind) {
-  switch (kind) {
+std::string FormatNumber(double number) {
+  char text[32];
+  const auto [end, error] = std::to_chars(text, text + sizeof(text), number);
+  return error == std::errc() ? std::string(text, end) : std::string("?");
+}
+
+// A value as an error names it: "limits.memory is true; ...".
+std::string Describe(const SettingsNode& node) {
+  switch (node.kind) {
     case Kind::kBoolean:
-      return "a boolean";
+      return node.boolean ? "true" : "false";
     case Kind::kInteger:
-      return "a number";
+      return std::to_string(node.integer);
     case Kind::kFloat:
-      return "a number with a fraction";
+      return FormatNumber(node.number);
     case Kind::kText:
-      return "a string";
+      return Quote(node.text);
     case Kind::kList:
       return "a list";
     case Kind::kTable:
       return "a table";
     case Kind::kOther:
-      return "of no usable type";
+      return "of no type that is used here";
   }
-  return "of no usable type";
-}
-
-std::string FormatNumber(double number) {
-  char text[32];
-  const auto [end, error] = std::to_chars(text, text + sizeof(text), number);
-  return error == std::errc() ? std::string(text, end) : std::string("?");
+  return "";
 }
 
 template <typename T>
@@ -137,12 +138,16 @@ std::string SettingsReader::Path(std::string_view key) const {
   return path.empty() ? std::string(key) : path + "." + std::string(key);
 }
 
+void SettingsReader::Report(std::optional<Failure>& place, const SettingsNode& node,
+                            std::string sentence) {
+  if (place && place->line <= node.line) return;
+  std::string where = node.origin.empty() ? document_ : node.origin;
+  if (node.line > 0) where += ":" + std::to_string(node.line);
+  place = Failure{where + ": " + std::move(sentence), node.line};
+}
+
 void SettingsReader::ReportAt(const SettingsNode& node, std::string sentence) {
-  if (error_ && error_line_ <= node.line) return;
-  std::string place = node.origin.empty() ? document_ : node.origin;
-  if (node.line > 0) place += ":" + std::to_string(node.line);
-  error_ = Error{Code::kInvalidArgument, place + ": " + std::move(sentence)};
-  error_line_ = node.line;
+  Report(bad_value_, node, std::move(sentence));
 }
 
 void SettingsReader::ReportOutOfRange(const SettingsNode& node, std::string_view key,
@@ -153,7 +158,7 @@ void SettingsReader::ReportOutOfRange(const SettingsNode& node, std::string_view
 
 void SettingsReader::Complain(std::string_view key, std::string sentence) {
   const SettingsNode* node = frames_.back().table->Find(key);
-  ReportAt(node != nullptr ? *node : *frames_.back().table, std::move(sentence));
+  Report(complaint_, node != nullptr ? *node : *frames_.back().table, std::move(sentence));
 }
 
 const SettingsNode* SettingsReader::Take(std::string_view key) {
@@ -165,8 +170,7 @@ const SettingsNode* SettingsReader::TakeKind(std::string_view key, Kind kind,
                                              std::string_view want) {
   const SettingsNode* node = Take(key);
   if (node == nullptr || node->kind == kind) return node;
-  ReportAt(*node,
-           Path(key) + " is " + std::string(KindName(node->kind)) + "; write " + std::string(want));
+  ReportAt(*node, Path(key) + " is " + Describe(*node) + "; write " + std::string(want));
   return nullptr;
 }
 
@@ -205,10 +209,7 @@ void SettingsReader::Flag(std::string_view key, bool& value) {
   } else if (!node->origin.empty() && (node->text == "true" || node->text == "false")) {
     value = node->text == "true";
   } else {
-    ReportAt(*node, Path(key) + " is " +
-                        (node->kind == Kind::kText ? Quote(node->text)
-                                                   : std::string(KindName(node->kind))) +
-                        "; write true or false");
+    ReportAt(*node, Path(key) + " is " + Describe(*node) + "; write true or false");
   }
 }
 
@@ -219,8 +220,8 @@ void SettingsReader::Count(std::string_view key, uint32_t& value, uint32_t min, 
   if (node->kind == Kind::kInteger) number = node->integer;
   if (!node->origin.empty()) number = NumberFromText<int64_t>(node->text);
   if (!number) {
-    return ReportAt(*node, Path(key) + " is " + std::string(KindName(node->kind)) +
-                               "; write a whole number, without quotes");
+    return ReportAt(
+        *node, Path(key) + " is " + Describe(*node) + "; write a whole number, without quotes");
   }
   if (*number < min || *number > max) {
     return ReportOutOfRange(*node, key, std::to_string(*number), std::to_string(min),
@@ -237,8 +238,8 @@ void SettingsReader::Number(std::string_view key, double& value, double min, dou
   if (node->kind == Kind::kFloat) number = node->number;
   if (!node->origin.empty()) number = NumberFromText<double>(node->text);
   if (!number) {
-    return ReportAt(*node, Path(key) + " is " + std::string(KindName(node->kind)) +
-                               "; write a number, without quotes");
+    return ReportAt(*node,
+                    Path(key) + " is " + Describe(*node) + "; write a number, without quotes");
   }
   if (!std::isfinite(*number) || *number < min || *number > max) {
     return ReportOutOfRange(*node, key, FormatNumber(*number), FormatNumber(min),
@@ -258,9 +259,7 @@ void SettingsReader::Size(std::string_view key, uint64_t& value, uint64_t min, u
     if (!parsed) return ReportAt(*node, Path(key) + ": " + parsed.error().message);
     bytes = *parsed;
   } else {
-    return ReportAt(*node, Path(key) + " is " +
-                               (node->kind == Kind::kInteger ? std::to_string(node->integer)
-                                                             : std::string(KindName(node->kind))) +
+    return ReportAt(*node, Path(key) + " is " + Describe(*node) +
                                "; write a size such as \"128MiB\", or a number of bytes");
   }
   if (bytes < min || bytes > max) {
@@ -304,14 +303,14 @@ void SettingsReader::TextList(std::string_view key, std::vector<std::string>& va
   SettingsNode list = *node;
   if (!node->origin.empty()) list = SplitAtColons(*node);
   if (list.kind != Kind::kList) {
-    return ReportAt(*node, Path(key) + " is " + std::string(KindName(node->kind)) +
-                               "; write a list of strings: [\"...\"]");
+    return ReportAt(*node,
+                    Path(key) + " is " + Describe(*node) + "; write a list of strings: [\"...\"]");
   }
   value.clear();
   for (const SettingsNode& item : list.items) {
     if (item.kind != Kind::kText) {
-      return ReportAt(item, Path(key) + " holds " + std::string(KindName(item.kind)) +
-                                "; write a list of strings: [\"...\"]");
+      return ReportAt(
+          item, Path(key) + " holds " + Describe(item) + "; write a list of strings: [\"...\"]");
     }
     if (const Result<> checked = check(item.text); !checked) {
       return ReportAt(item, Path(key) + ": " + checked.error().message);
@@ -328,8 +327,8 @@ void SettingsReader::TextMap(std::string_view key, std::map<std::string, std::st
   for (size_t i = 0; i < node->keys.size(); ++i) {
     const SettingsNode& item = node->items[i];
     if (item.kind != Kind::kText) {
-      ReportAt(item, Path(key) + "." + Quote(node->keys[i]) + " is " +
-                         std::string(KindName(item.kind)) + "; write a string, in quotes");
+      ReportAt(item, Path(key) + "." + Quote(node->keys[i]) + " is " + Describe(item) +
+                         "; write a string, in quotes");
       continue;
     }
     Result<> checked = check(node->keys[i]);
@@ -362,8 +361,8 @@ void SettingsReader::TableList(std::string_view key, size_t /*count*/,
   if (node == nullptr) return;
   for (const SettingsNode& item : node->items) {
     if (item.kind == Kind::kTable) continue;
-    return ReportAt(item, Path(key) + " holds " + std::string(KindName(item.kind)) +
-                              "; write a list of tables: [[" + Path(key) + "]]");
+    return ReportAt(item, Path(key) + " holds " + Describe(item) + "; write a list of tables: [[" +
+                              Path(key) + "]]");
   }
   resize(node->items.size());
   for (size_t i = 0; i < node->items.size(); ++i) {
@@ -375,7 +374,9 @@ void SettingsReader::TableList(std::string_view key, size_t /*count*/,
 
 Result<> SettingsReader::Finish() {
   if (frames_.size() == 1) Leave();
-  if (error_) return tl::unexpected<Error>(*error_);
+  // A misspelt key explains why another one is missing, and not the other way round.
+  const std::optional<Failure>& failure = bad_value_ ? bad_value_ : complaint_;
+  if (failure) return Fail(Code::kInvalidArgument, failure->message);
   return {};
 }
 

@@ -143,7 +143,8 @@ class SettingsReader : public SettingsVisitor {
                  const std::function<void(size_t)>& body) override;
   void Complain(std::string_view key, std::string sentence) override;
 
-  /// The failure nearest the document's start, if any. kInvalidArgument.
+  /// The bad value or unknown key nearest the document's start, else the complaint nearest to it.
+  /// kInvalidArgument.
   Result<> Finish();
 
  protected:
@@ -152,20 +153,25 @@ class SettingsReader : public SettingsVisitor {
 
  private:
   struct Frame;  // A table being read, and the keys asked for so far.
+  struct Failure {
+    std::string message;
+    int line;
+  };
 
   const SettingsNode* Take(std::string_view key);
   const SettingsNode* TakeKind(std::string_view key, SettingsNode::Kind kind,
                                std::string_view want);
   void Leave();
   [[nodiscard]] std::string Path(std::string_view key) const;
+  void Report(std::optional<Failure>& place, const SettingsNode& node, std::string sentence);
   void ReportAt(const SettingsNode& node, std::string sentence);
   void ReportOutOfRange(const SettingsNode& node, std::string_view key, const std::string& value,
                         const std::string& min, const std::string& max);
 
   std::string document_;
   std::vector<Frame> frames_;
-  std::optional<Error> error_;
-  int error_line_ = 0;
+  std::optional<Failure> bad_value_;
+  std::optional<Failure> complaint_;
 };
 
 /// The JSON of whatever `describe` visits: every key with its value, sizes in bytes, durations as

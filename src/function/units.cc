@@ -53,6 +53,14 @@ std::string Format(uint64_t value, const std::array<Unit, kCount>& units) {
   return std::to_string(value) + std::string(units.back().suffix);
 }
 
+// The largest border of a UTF-8 character in `text` that is not past `max_bytes`.
+size_t CharacterBorder(std::string_view text, size_t max_bytes) {
+  if (text.size() <= max_bytes) return text.size();
+  size_t border = max_bytes;
+  while (border > 0 && (static_cast<unsigned char>(text[border]) & 0xc0) == 0x80) --border;
+  return border;
+}
+
 }  // namespace
 
 Result<uint64_t> ParseSize(std::string_view text) {
@@ -101,7 +109,7 @@ std::string FormatDuration(std::chrono::milliseconds duration) {
 
 std::string Quote(std::string_view text, size_t max_bytes) {
   std::string quoted = "'";
-  for (const char character : text.substr(0, max_bytes)) {
+  for (const char character : text.substr(0, CharacterBorder(text, max_bytes))) {
     const auto byte = static_cast<unsigned char>(character);
     if (byte < 0x20 || byte == 0x7f) {
       char escaped[5];
@@ -111,14 +119,7 @@ std::string Quote(std::string_view text, size_t max_bytes) {
       quoted += character;
     }
   }
-  if (text.size() > max_bytes) {
-    // A cut must not leave a part of a UTF-8 sequence behind.
-    while (quoted.size() > 1 && (static_cast<unsigned char>(quoted.back()) & 0xc0) == 0x80) {
-      quoted.pop_back();
-    }
-    if (quoted.size() > 1 && static_cast<unsigned char>(quoted.back()) >= 0xc0) quoted.pop_back();
-    quoted += "...";
-  }
+  if (text.size() > max_bytes) quoted += "...";
   return quoted + "'";
 }
 
