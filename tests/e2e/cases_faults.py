@@ -1,0 +1,185 @@
+"""Faults: what dies comes back, what is in flight is told, nothing acknowledged is lost."""
+import concurrent.futures
+import contextlib
+import os
+import pathlib
+import signal
+import socket
+import threading
+import time
+
+from cases_routing import until_container
+from node import deploy, need_root, node, wait_for
+
+
+def resident_bytes(pid):
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def server_pid(own):
+    return own.processes("hybridserve-server")[0]
+
+
+def test_killed_executor_fails_what_was_in_flight_and_is_back_at_once():
+    with node({"policy": {"default": "wasm-only"}}) as own:
+        deploy(own)
+        own.get("/function/fixture/")
+        executors = own.processes("hybridserve-executor-wasmtime")
+        assert executors, "no executor is running"
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            pending = pool.submit(own.get, "/function/fixture/sleep?ms=20000")
+            wait_for("the guest to run", lambda: own.status("fixture")["wasm_running"] == 1)
+            for pid in executors:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            killed = time.monotonic()
+            answer = pending.result(10)
+        assert answer.status == 502 and "executor" in answer.error, answer
+        again = wait_for("a new executor to answer",
+                         lambda: (lambda a: a if a.status == 200 else None)(own.get("/function/fixture/")), 5)
+        assert again.start == "cold", again
+        print(f"back after {(time.monotonic() - killed) * 1000:.0f} ms")
+
+
+def test_killed_server_comes_back_and_adopts_its_containers():
+    need_root()
+    with node() as own:
+        deploy(own, container=True)
+        until_container(own)
+        containers = own.processes("/function")
+        before = server_pid(own)
+        port = own.port
+        os.kill(before, signal.SIGKILL)
+        wait_for("another server", lambda: [p for p in own.processes("hybridserve-server") if p != before])
+        own.wait_ready()
+        assert own.functions() == ["fixture"]
+        answer = own.get("/function/fixture/")
+        assert answer.status == 200, (answer, port)
+        wait_for("the adopted container to answer", lambda: own.get("/function/fixture/").backend == "container")
+        assert [p for p in containers if os.path.exists(f"/proc/{p}")] == containers
+
+
+def test_container_that_dies_is_replaced_and_wasm_answers_meanwhile():
+    need_root()
+    with node() as own:
+        deploy(own, container=True)
+        until_container(own)
+        answers = []
+        for _ in range(3):
+            answer = own.get("/function/fixture/exit?code=3")
+            answers.append(answer)
+            if answer.backend == "container":
+                break
+        assert answers[-1].status == 502, answers
+        assert own.get("/function/fixture/").status == 200
+        until_container(own)
+
+
+def test_client_that_goes_away_ends_its_guest():
+    with node({"policy": {"default": "wasm-only"}}) as own:
+        deploy(own)
+        for path in ("/function/fixture/spin", "/function/fixture/sleep?ms=30000"):
+            client = socket.create_connection((own.host, own.port))
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            wait_for("the guest to run", lambda: own.status("fixture")["wasm_running"] == 1)
+            client.close()
+            wait_for("the guest to end", lambda: own.status("fixture")["wasm_running"] == 0, 5)
+
+
+def test_sigterm_finishes_what_is_in_flight():
+    with node({"policy": {"default": "wasm-only"}}) as own:
+        deploy(own)
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            pending = [pool.submit(own.get, "/function/fixture/sleep?ms=800") for _ in range(4)]
+            wait_for("the guests to run", lambda: own.status("fixture")["wasm_running"] == 4)
+            own.terminate()
+            answers = [p.result(20) for p in pending]
+        assert [a.status for a in answers] == [200] * 4, answers
+        assert own.process.wait(20) == 0, own.output()
+
+
+def test_deploy_under_load_drops_no_request():
+    with node({"policy": {"default": "wasm-only"}}) as own:
+        folder = deploy(own)
+        stop, failures, counts = threading.Event(), [], []
+
+        def load():
+            connection, count = own.connection(), 0
+            while not stop.is_set():
+                answer = own.get("/function/fixture/echo", method="POST", body=b"x", connection=connection)
+                count += 1
+                if (answer.status, answer.body) != (200, b"x"):
+                    failures.append(repr(answer))
+            counts.append(count)
+
+        threads = [threading.Thread(target=load) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        text = (folder / "function.toml").read_text()
+        for turn in range(5):
+            (folder / "function.toml").write_text(text + f'\n[environment]\nTURN = "{turn}"\n')
+            own.cli("deploy", folder)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert failures == [] and sum(counts) > 100, (failures[:3], counts)
+        assert own.describe("fixture")["revision"] == 6
+        assert b"TURN=4" in own.get("/function/fixture/env").body
+
+
+def test_corrupted_native_code_is_compiled_anew_and_never_run():
+    with node({"policy": {"default": "wasm-only"}}) as own:
+        deploy(own)
+        assert own.get("/function/fixture/").status == 200
+        own.terminate()
+        assert own.process.wait(30) == 0, own.output()
+        own.log.close()
+        files = [f for f in (own.state / "server" / "aot").rglob("*") if f.is_file() and f.stat().st_size > 4096]
+        assert files, "no native code in the cache"
+        for file in files:
+            data = bytearray(file.read_bytes())
+            data[len(data) // 2] ^= 0xFF
+            os.chmod(file, 0o600)
+            file.write_bytes(data)
+        own.start()
+        answer = own.get("/function/fixture/")
+        assert (answer.status, answer.body) == (200, b"hello\n"), answer
+        assert "does not match" in own.output() or "corrupt" in own.output().lower(), own.output()
+
+
+def test_bodies_stream_through_a_container_at_flat_memory():
+    need_root()
+    size = int(os.environ.get("HYBRIDSERVE_STREAM_MIB", "256")) << 20
+    manifest = '\n[limits]\nbody = "2GiB"\nrun_timeout = "5m"\nmemory = "64MiB"'
+    with node({"policy": {"default": "container-only"}}) as own:
+        deploy(own, container=True, manifest=manifest)
+        own.get("/function/fixture/")
+        pid = server_pid(own)
+        before = resident_bytes(pid)
+        peak = [before]
+        done = threading.Event()
+
+        def watch():
+            while not done.wait(0.02):
+                peak[0] = max(peak[0], resident_bytes(pid))
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        piece = b"x" * (1 << 20)
+        connection = own.connection(timeout=240)
+        up = own.get("/function/fixture/count", method="POST", body=(piece for _ in range(size >> 20)),
+                     headers={"Content-Length": str(size)}, connection=connection)
+        assert (up.status, up.body) == (200, f"{size}\n".encode()), up
+        connection.request("GET", f"/function/fixture/bytes?n={size}")
+        response = connection.getresponse()
+        total = 0
+        while chunk := response.read(1 << 20):
+            total += len(chunk)
+        done.set()
+        watcher.join()
+        assert total == size, total
+        assert peak[0] - before < 24 << 20, f"resident memory grew by {peak[0] - before} bytes"
+        print(f"{size >> 20} MiB up and down, the server grew by {(peak[0] - before) >> 10} KiB")
