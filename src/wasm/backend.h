@@ -27,8 +27,8 @@ struct WasmResult {
   std::string bytes;
   size_t body_offset = 0;
   StartKind start_kind = StartKind::kWarm;
-  Microseconds start{};   ///< Load (when cold) and instantiate.
-  Microseconds run{};     ///< The guest's own code.
+  Microseconds start{};  ///< Load (when cold) and instantiate.
+  Microseconds run{};    ///< The guest's own code.
   uint64_t peak_memory_bytes = 0;
 };
 

@@ -1,0 +1,257 @@
+#include "executors/wasmtime/wasmtime_engine.h"
+
+#include <array>
+#include <chrono>
+
+#include "executors/wasmtime/shim.h"
+#include "executors/wasmtime/wasmtime_types.h"
+
+namespace hybridserve {
+namespace {
+
+using std::chrono::duration_cast;
+using std::chrono::microseconds;
+
+constexpr size_t kMaxWasmStackBytes = 1u << 20;
+constexpr uint32_t kMaxMemoriesPerModule = 8;
+constexpr uint32_t kMaxTablesPerModule = 4;
+constexpr size_t kMaxTableElements = 1u << 18;
+constexpr size_t kMaxMemoryBytes = 4ull << 30;
+constexpr size_t kMaxInstanceBytes = 4u << 20;
+constexpr size_t kMaxTraceFrames = 8;
+
+// What all our engines have in common, so that what one compiles another can map.
+ConfigPtr MakeConfig(const WasmtimeOptions& options) {
+  ConfigPtr config(wasm_config_new());
+  wasmtime_config_strategy_set(config.get(), WASMTIME_STRATEGY_CRANELIFT);
+  wasmtime_config_cranelift_opt_level_set(config.get(), WASMTIME_OPT_LEVEL_SPEED);
+  wasmtime_config_epoch_interruption_set(config.get(), true);
+  wasmtime_config_max_wasm_stack_set(config.get(), kMaxWasmStackBytes);
+  wasmtime_config_memory_init_cow_set(config.get(), true);
+  wasmtime_config_parallel_compilation_set(config.get(), options.parallel_compilation);
+  // One instance runs on one thread: no shared memories, so nobody changes a guest's memory while a
+  // host function reads it.
+  wasmtime_config_wasm_threads_set(config.get(), false);
+  wasmtime_config_native_unwind_info_set(config.get(), false);
+
+  const PoolingPtr pooling(wasmtime_pooling_allocation_config_new());
+  auto* pool = pooling.get();
+  const uint32_t instances = options.threads;
+  wasmtime_pooling_allocation_config_total_core_instances_set(pool, instances);
+  wasmtime_pooling_allocation_config_total_memories_set(pool, instances * kMaxMemoriesPerModule);
+  wasmtime_pooling_allocation_config_total_tables_set(pool, instances * kMaxTablesPerModule);
+  wasmtime_pooling_allocation_config_max_memories_per_module_set(pool, kMaxMemoriesPerModule);
+  wasmtime_pooling_allocation_config_max_tables_per_module_set(pool, kMaxTablesPerModule);
+  wasmtime_pooling_allocation_config_table_elements_set(pool, kMaxTableElements);
+  wasmtime_pooling_allocation_config_max_memory_size_set(pool, kMaxMemoryBytes);
+  wasmtime_pooling_allocation_config_max_core_instance_size_set(pool, kMaxInstanceBytes);
+  wasmtime_pooling_allocation_config_max_unused_warm_slots_set(pool, instances);
+  wasmtime_pooling_allocation_config_linear_memory_keep_resident_set(pool,
+                                                                     options.keep_resident_bytes);
+  wasmtime_pooling_allocation_config_table_keep_resident_set(pool, 64 * 1024);
+  if (options.pagemap_scan) hybridserve_pooling_pagemap_scan(pool);
+  wasmtime_pooling_allocation_strategy_set(config.get(), pool);
+  return config;
+}
+
+// What one run's host functions reach through the store's data.
+struct RunState {
+  wasi::Wasi* wasi = nullptr;
+  wasmtime_memory_t memory{};
+  bool has_memory = false;
+};
+
+// The guest's exported memory "memory", looked up once a run.
+GuestMemory MemoryOf(RunState& state, wasmtime_context_t* context, wasmtime_caller_t* caller) {
+  if (!state.has_memory) {
+    wasmtime_extern_t item;
+    if (!wasmtime_caller_export_get(caller, "memory", 6, &item)) return {};
+    if (item.kind == WASMTIME_EXTERN_MEMORY) {
+      state.memory = item.of.memory;
+      state.has_memory = true;
+    }
+    wasmtime_extern_delete(&item);
+    if (!state.has_memory) return {};
+  }
+  return {wasmtime_memory_data(context, &state.memory),
+          wasmtime_memory_data_size(context, &state.memory)};
+}
+
+// Calls the host function that `env` names with the guest's arguments.
+wasm_trap_t* CallHost(void* env, wasmtime_caller_t* caller, wasmtime_val_raw_t* values,
+                      size_t /*count*/) {
+  const auto& function = *static_cast<const wasi::HostFunction*>(env);
+  wasmtime_context_t* context = wasmtime_caller_context(caller);
+  auto& state = *static_cast<RunState*>(wasmtime_context_get_data(context));
+  std::array<uint64_t, wasi::kMaxParameters> arguments;
+  for (size_t i = 0; i < function.parameters.size(); ++i) {
+    arguments[i] = function.parameters[i] == 'I' ? static_cast<uint64_t>(values[i].i64)
+                                                 : static_cast<uint32_t>(values[i].i32);
+  }
+  const GuestMemory memory = MemoryOf(state, context, caller);
+  const uint32_t result = (state.wasi->*function.call)(memory, arguments.data());
+  if (result == wasi::kStop) return wasmtime_trap_new("stopped", 7);
+  if (function.returns) values[0].i32 = static_cast<int32_t>(result);
+  return nullptr;
+}
+
+// Called in a running guest when the epoch has moved.
+wasmtime_error_t* OnEpoch(wasmtime_context_t* /*context*/, void* data, uint64_t* delta,
+                          wasmtime_update_deadline_kind_t* kind) {
+  *delta = 1;
+  *kind = WASMTIME_UPDATE_DEADLINE_CONTINUE;
+  const auto& guard = *static_cast<const Guard*>(data);
+  return guard.Check() == Stop::kNo ? nullptr : wasmtime_error_new("interrupted");
+}
+
+LinkerPtr MakeLinker(wasm_engine_t* engine) {
+  LinkerPtr linker(wasmtime_linker_new(engine));
+  for (const wasi::HostFunction& function : wasi::HostFunctions()) {
+    const FuncTypePtr type = MakeFuncType(function.parameters, function.returns);
+    const ErrorPtr error(wasmtime_linker_define_func_unchecked(
+        linker.get(), wasi::kModuleName.data(), wasi::kModuleName.size(), function.name.data(),
+        function.name.size(), type.get(), CallHost,
+        const_cast<void*>(static_cast<const void*>(&function)), nullptr));
+    if (error) return nullptr;
+  }
+  return linker;
+}
+
+class WasmtimeModule : public Module {
+ public:
+  WasmtimeModule(wasm_engine_t* engine, InstancePrePtr instance_pre, uint64_t memory_limit_bytes)
+      : engine_(engine),
+        instance_pre_(std::move(instance_pre)),
+        memory_limit_bytes_(memory_limit_bytes) {}
+
+  RunResult Run(wasi::Wasi& wasi) override;
+
+ private:
+  struct Failure {
+    ErrorPtr error;
+    TrapPtr trap;
+  };
+  static RunResult Judge(const Failure& failure, wasi::Wasi& wasi, bool refused);
+  RunResult Execute(wasi::Wasi& wasi, wasmtime_store_t* store, hybridserve_budget_t& budget);
+
+  wasm_engine_t* engine_;
+  InstancePrePtr instance_pre_;
+  uint64_t memory_limit_bytes_;
+};
+
+RunResult WasmtimeModule::Run(wasi::Wasi& wasi) {
+  RunState state{.wasi = &wasi};
+  hybridserve_budget_t budget{.memory_limit_bytes = memory_limit_bytes_,
+                              .table_limit_elements = kMaxTableElements};
+  const StorePtr store(wasmtime_store_new(engine_, &state, nullptr));
+  hybridserve_store_set_budget(store.get(), &budget);
+  wasmtime_store_epoch_deadline_callback(store.get(), OnEpoch, &wasi.guard(), nullptr);
+  RunResult result = Execute(wasi, store.get(), budget);
+  result.peak_memory_bytes = budget.memory_used_bytes;
+  return result;
+}
+
+RunResult WasmtimeModule::Execute(wasi::Wasi& wasi, wasmtime_store_t* store,
+                                  hybridserve_budget_t& budget) {
+  wasmtime_context_t* context = wasmtime_store_context(store);
+  wasmtime_context_set_epoch_deadline(context, 1);
+  // Looked at after the deadline is set: an interrupt that came before is seen here, a later one
+  // moves the epoch.
+  Failure failure;
+  const auto began = SteadyClock::now();
+  if (wasi.guard().Check() != Stop::kNo) return Judge(failure, wasi, false);
+
+  wasmtime_instance_t instance;
+  wasm_trap_t* trap = nullptr;
+  failure.error.reset(
+      wasmtime_instance_pre_instantiate(instance_pre_.get(), context, &instance, &trap));
+  failure.trap.reset(trap);
+  const auto instantiated = SteadyClock::now();
+  RunResult result;
+  if (!failure.error && !failure.trap) {
+    wasmtime_extern_t start;
+    if (!wasmtime_instance_export_get(context, &instance, "_start", 6, &start) ||
+        start.kind != WASMTIME_EXTERN_FUNC) {
+      return {.kind = OutcomeKind::kInternal, .message = "the module exports no function _start"};
+    }
+    trap = nullptr;
+    failure.error.reset(wasmtime_func_call_unchecked(context, &start.of.func, nullptr, 0, &trap));
+    failure.trap.reset(trap);
+  }
+  const auto ended = SteadyClock::now();
+  result = Judge(failure, wasi, budget.refused);
+  result.instantiate = duration_cast<microseconds>(instantiated - began);
+  result.run = duration_cast<microseconds>(ended - instantiated);
+  return result;
+}
+
+RunResult WasmtimeModule::Judge(const Failure& failure, wasi::Wasi& wasi, bool refused) {
+  if (wasi.stop_reason() == wasi::StopReason::kExit) {
+    if (wasi.exit_code() == 0) return {.kind = OutcomeKind::kDone};
+    return {.kind = refused ? OutcomeKind::kMemoryLimit : OutcomeKind::kExit,
+            .exit_status = wasi.exit_code()};
+  }
+  if (wasi.stop_reason() == wasi::StopReason::kOutputLimit) {
+    return {.kind = OutcomeKind::kOutputLimit};
+  }
+  switch (failure.trap == nullptr && failure.error == nullptr ? Stop::kNo : wasi.guard().Check()) {
+    case Stop::kCancelled:
+      return {.kind = OutcomeKind::kCancelled};
+    case Stop::kDeadline:
+      return {.kind = OutcomeKind::kDeadline};
+    case Stop::kNo:
+      break;
+  }
+  if (!failure.error && !failure.trap) return {.kind = OutcomeKind::kDone};
+  return {.kind = refused ? OutcomeKind::kMemoryLimit : OutcomeKind::kTrap,
+          .message = Describe(failure.error.get(), failure.trap.get(), kMaxTraceFrames)};
+}
+
+class WasmtimeEngine : public Engine {
+ public:
+  WasmtimeEngine(EnginePtr engine, LinkerPtr linker)
+      : engine_(std::move(engine)), linker_(std::move(linker)) {}
+
+  Result<std::string> Compile(std::string_view wasm) override {
+    wasmtime_module_t* raw = nullptr;
+    const ErrorPtr error(wasmtime_module_new(
+        engine_.get(), reinterpret_cast<const uint8_t*>(wasm.data()), wasm.size(), &raw));
+    if (error) return Fail(Code::kInvalidArgument, OneLine(error.get()));
+    const ModulePtr module(raw);
+    wasm_byte_vec_t bytes;
+    const ErrorPtr failed(wasmtime_module_serialize(module.get(), &bytes));
+    if (failed) return Fail(Code::kInternal, OneLine(failed.get()));
+    std::string code(bytes.data, bytes.size);
+    wasm_byte_vec_delete(&bytes);
+    return code;
+  }
+
+  Result<std::unique_ptr<Module>> Load(UniqueFd code, uint64_t memory_limit_bytes) override {
+    wasmtime_module_t* raw = nullptr;
+    const ErrorPtr error(hybridserve_module_deserialize_fd(engine_.get(), code.Release(), &raw));
+    if (error) return Fail(Code::kCorrupt, "cannot load native code: " + OneLine(error.get()));
+    const ModulePtr module(raw);
+    wasmtime_instance_pre_t* pre = nullptr;
+    const ErrorPtr unlinked(wasmtime_linker_instantiate_pre(linker_.get(), module.get(), &pre));
+    if (unlinked) return Fail(Code::kCorrupt, "cannot link: " + OneLine(unlinked.get()));
+    return std::make_unique<WasmtimeModule>(engine_.get(), InstancePrePtr(pre), memory_limit_bytes);
+  }
+
+  void Interrupt() override { wasmtime_engine_increment_epoch(engine_.get()); }
+
+ private:
+  EnginePtr engine_;
+  LinkerPtr linker_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> MakeWasmtimeEngine(const WasmtimeOptions& options) {
+  EnginePtr engine(wasm_engine_new_with_config(MakeConfig(options).release()));
+  if (!engine) return Fail(Code::kInternal, "cannot make a Wasmtime engine");
+  LinkerPtr linker = MakeLinker(engine.get());
+  if (!linker) return Fail(Code::kInternal, "cannot offer WASI preview 1 to Wasmtime");
+  return std::make_unique<WasmtimeEngine>(std::move(engine), std::move(linker));
+}
+
+}  // namespace hybridserve
