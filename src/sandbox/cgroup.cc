@@ -1,0 +1,121 @@
+// Which hierarchies this machine has, and where in them this process is.
+#include "sandbox/cgroup.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <map>
+#include <sstream>
+
+#include "base/file.h"
+#include "sandbox/cgroup_file.h"
+
+namespace hybridserve::sandbox {
+namespace {
+
+struct Mounts {
+  std::map<std::string, std::filesystem::path> v1;  // By controller.
+  std::filesystem::path v2;
+};
+
+// /proc/self/mountinfo: "ID PARENT DEV ROOT POINT OPTIONS [TAGS] - TYPE SOURCE SUPER_OPTIONS".
+Result<Mounts> FindMounts() {
+  TRY_ASSIGN(const std::string text, ReadFile("/proc/self/mountinfo", 4u << 20));
+  Mounts mounts;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const size_t separator = line.find(" - ");
+    if (separator == std::string::npos) continue;
+    std::istringstream left(line.substr(0, separator));
+    std::istringstream right(line.substr(separator + 3));
+    std::string skip, point, type, source, options;
+    left >> skip >> skip >> skip >> skip >> point;
+    right >> type >> source >> options;
+    if (type == "cgroup2") mounts.v2 = point;
+    if (type != "cgroup") continue;
+    std::istringstream words(options);
+    for (std::string word; std::getline(words, word, ',');) mounts.v1.emplace(word, point);
+  }
+  return mounts;
+}
+
+// /proc/self/cgroup: "ID:CONTROLLERS:PATH"; v2 is "0::PATH".
+Result<std::map<std::string, std::string>> OwnGroups() {
+  TRY_ASSIGN(const std::string text, ReadFile("/proc/self/cgroup", 1u << 20));
+  std::map<std::string, std::string> groups;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const size_t first = line.find(':');
+    const size_t second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    std::istringstream words(line.substr(first + 1, second - first - 1));
+    const std::string path = line.substr(second + 1);
+    std::string word;
+    if (first + 1 == second) groups.emplace("", path);
+    while (std::getline(words, word, ',')) groups.emplace(word, path);
+  }
+  return groups;
+}
+
+Result<std::unique_ptr<CgroupTree>> OpenV1(const Mounts& mounts, const std::string& name) {
+  TRY_ASSIGN(const auto own, OwnGroups());
+  V1Hierarchies parents;
+  const std::pair<const char*, std::filesystem::path*> wanted[] = {{"memory", &parents.memory},
+                                                                   {"pids", &parents.pids},
+                                                                   {"cpu", &parents.cpu},
+                                                                   {"cpuacct", &parents.cpuacct},
+                                                                   {"freezer", &parents.freezer}};
+  for (const auto& [controller, path] : wanted) {
+    const auto mount = mounts.v1.find(controller);
+    if (mount == mounts.v1.end()) {
+      return Fail(Code::kUnsupported, std::string("the cgroup v1 controller '") + controller +
+                                          "' is not mounted; mount it or boot with cgroup v2");
+    }
+    const auto group = own.find(controller);
+    // Below our own group, so that limits set on the service hold for all it starts.
+    const std::string below = group == own.end() ? "/" : group->second;
+    *path = mount->second / below.substr(1);
+    std::error_code error;
+    if (!std::filesystem::is_directory(*path, error)) *path = mount->second;
+  }
+  return OpenCgroupV1Tree(parents, name);
+}
+
+// Where the tree goes under v2: below our own group when it was delegated to this process alone
+// (a systemd service), since inner groups may not hold processes; else below the root.
+Result<std::filesystem::path> V2Parent(const std::filesystem::path& root) {
+  TRY_ASSIGN(const auto own, OwnGroups());
+  const auto found = own.find("");
+  const std::string path = found == own.end() ? "/" : found->second;
+  if (path == "/" || path.starts_with("/..")) return root;
+  const std::filesystem::path group = root / path.substr(1);
+  const UniqueFd folder(::open(group.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const std::vector<pid_t> processes = ReadProcesses(folder.get());
+  if (processes.size() != 1 || processes[0] != ::getpid()) return root;
+  if (!MakeFolder(group / "launcher")) return root;
+  TRY_ASSIGN(const UniqueFd leaf, OpenFile(group / "launcher", O_RDONLY | O_DIRECTORY));
+  TRY(WriteControl(leaf.get(), "cgroup.procs", "0"));
+  return group;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<CgroupTree>> OpenCgroupTree(const std::string& name) {
+  TRY_ASSIGN(const Mounts mounts, FindMounts());
+  if (mounts.v1.contains("memory")) return OpenV1(mounts, name);
+  if (mounts.v2.empty()) {
+    return Fail(Code::kUnsupported,
+                "no cgroup file system is mounted; mount cgroup2 on /sys/fs/cgroup");
+  }
+  TRY_ASSIGN(const std::filesystem::path parent, V2Parent(mounts.v2));
+  TRY_ASSIGN(const std::string controllers, ReadFile(parent / "cgroup.controllers"));
+  for (const char* controller : {"memory", "pids", "cpu"}) {
+    if ((" " + controllers).find(std::string(" ") + controller) == std::string::npos) {
+      return Fail(Code::kUnsupported, "the cgroup " + parent.string() + " has no controller '" +
+                                          controller + "'; delegate it (systemd: Delegate=yes)");
+    }
+  }
+  return OpenCgroupV2Tree(parent, name);
+}
+
+}  // namespace hybridserve::sandbox

@@ -1,0 +1,162 @@
+#include "sandbox/jail.h"
+
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+
+#include "base/file.h"
+#include "ipc/seqpacket.h"
+#include "sandbox/jail_layout.h"
+#include "sandbox/mounts.h"
+#include "sandbox/namespaces.h"
+
+namespace hybridserve::sandbox {
+namespace {
+
+constexpr uint64_t kReadOnly = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+constexpr const char* kLibraryFolders[] = {"usr/lib", "usr/lib64", "lib", "lib64"};
+
+// Shows one folder of libraries; a link (merged /usr) stays a link.
+Result<> ShowLibraries(const std::string& folder) {
+  const std::string host = "/" + folder;
+  struct stat info {};
+  if (::lstat(host.c_str(), &info) != 0) return {};
+  if (S_ISLNK(info.st_mode)) {
+    std::array<char, 4096> target{};
+    const ssize_t size = ::readlink(host.c_str(), target.data(), target.size() - 1);
+    if (size < 0 || ::symlink(target.data(), folder.c_str()) != 0) return FailErrno("link " + host);
+    return {};
+  }
+  TRY(MakeFolderAt(folder.c_str(), 0755));
+  return Bind(host.c_str(), folder.c_str(), kReadOnly);
+}
+
+Result<> BuildView() {
+  TRY_ASSIGN(const UniqueFd staging,
+             MountTmpfs("/tmp", 64 * 1024, 64, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
+  if (::fchdir(staging.get()) != 0) return FailErrno("enter the staging folder");
+  TRY(MakeFolderAt("usr", 0755));
+  for (const char* folder : kLibraryFolders) TRY(ShowLibraries(folder));
+  TRY(MakeFolderAt("proc", 0555));
+  // Sanitizers read their own maps. A machine that forbids a new /proc does without.
+  (void)MountNew("proc", "proc", kReadOnly | MOUNT_ATTR_NOEXEC, "");
+  const char* empty = kEmptyFolder + 1;
+  TRY(MakeFolderAt(empty, 0555));
+  TRY(MountTmpfs(empty, 4096, 2, kReadOnly | MOUNT_ATTR_NOEXEC));
+  TRY(AddMountFlags(".", kReadOnly, Recursive::kNo));
+  return PivotToCurrentFolder();
+}
+
+Result<> PrepareStdio(int output) {
+  const UniqueFd null(::open("/dev/null", O_RDONLY));
+  if (!null) return FailErrno("open /dev/null");
+  if (::dup2(null.get(), 0) < 0) return FailErrno("dup2");
+  for (const int fd : {1, 2}) {
+    if (::dup2(output, fd) < 0) return FailErrno("dup2");
+  }
+  return {};
+}
+
+Result<> WaitForGo(int control) {
+  std::array<char, 16> buffer{};
+  TRY_ASSIGN(const auto received, ipc::Receive(control, buffer, ipc::Wait::kBlock));
+  if (received.size == 0) return Fail(Code::kCancelled, "the launcher gave up");
+  return {};
+}
+
+Result<> EnterJail(const JailSpec& spec, const std::vector<int>& join_fds, int control) {
+  TRY(WaitForGo(control));
+  if (::setsid() < 0) return FailErrno("setsid");
+  if (spec.isolation == Isolation::kNone) {
+    if (::geteuid() == 0) TRY(BecomeUser(spec.ids.outside, spec.ids.outside, Groups::kClear));
+    return DieWithParent(control);
+  }
+  const bool clear = spec.set_groups == SetGroups::kAllow;
+  TRY(BecomeUser(0, 0, clear ? Groups::kClear : Groups::kLeave));
+  TRY(DieWithParent(control));
+  TRY(EnterNamespaces(join_fds));
+  if (::sethostname(spec.host_name.data(), spec.host_name.size()) != 0)
+    return FailErrno("sethostname");
+  return BuildView();
+}
+
+[[nodiscard]] Error Execute(const JailSpec& spec, int program) {
+  std::vector<char*> argv;
+  for (const std::string& argument : spec.argv) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  std::vector<char*> envp;
+  for (const std::string& variable : spec.environment) {
+    envp.push_back(const_cast<char*>(variable.c_str()));
+  }
+  std::string marker = std::string(kJailVariable) + "=1";
+  if (spec.isolation == Isolation::kNamespaces) envp.push_back(marker.data());
+  envp.push_back(nullptr);
+  ::syscall(SYS_execveat, program, "", argv.data(), envp.data(), AT_EMPTY_PATH);
+  return FailErrno("run " + spec.argv[0]).value();
+}
+
+Result<> RunInside(const JailSpec& spec, const std::vector<int>& join_fds, int control) {
+  TRY(PrepareStdio(spec.output));
+  std::vector<int> keep = join_fds;
+  keep.insert(keep.end(), spec.fds.begin(), spec.fds.end());
+  keep.push_back(control);
+  keep.push_back(spec.program.get());
+  CloseAllExcept(keep);
+  TRY(EnterJail(spec, join_fds, control));
+  TRY_ASSIGN(const int program, ArrangeDescriptors(spec.fds, spec.program.get()));
+  TRY(SetResourceLimits(spec.limits));
+  if (spec.isolation == Isolation::kNamespaces) {
+    TRY(KeepOnlyCapabilities(spec.capabilities | kStartCapabilities));
+  } else {
+    TRY(DropAllCapabilities());
+  }
+  TRY(SetNoNewPrivileges());
+  TRY(InstallFilter(*spec.filter));
+  return tl::unexpected(Execute(spec, program));
+}
+
+}  // namespace
+
+Result<Child> StartJailed(const JailSpec& spec) {
+  const std::vector<int> join =
+      spec.cgroup != nullptr ? spec.cgroup->join_fds() : std::vector<int>();
+  TRY_ASSIGN(auto sockets, ipc::MakePair());
+  const bool namespaces = spec.isolation == Isolation::kNamespaces;
+  const int control = sockets.second.get();
+  TRY_ASSIGN(Child child, Clone({.namespaces = namespaces ? CLONE_NEWUSER | CLONE_NEWPID : 0ul,
+                                 .cgroup = spec.cgroup != nullptr ? spec.cgroup->clone_fd() : -1},
+                                [&] {
+                                  const auto ran = RunInside(spec, join, control);
+                                  (void)WriteAll(2, ran.error().message + "\n");
+                                  return 126;
+                                }));
+  Result<> ready;
+  if (namespaces) ready = MapIds(child.pid, spec.ids, spec.set_groups);
+  if (ready) ready = ipc::Send(sockets.first.get(), "go", {}, ipc::Wait::kDont);
+  if (!ready) {
+    Kill(child);
+    Reap(child);
+    return tl::unexpected(ready.error());
+  }
+  return child;
+}
+
+Isolation ProbeIsolation() {
+  auto child = Clone({.namespaces = CLONE_NEWUSER | CLONE_NEWPID}, [] {
+    constexpr int kOwn = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWCGROUP;
+    if (::unshare(kOwn) != 0) return 1;
+    return MakeMountsPrivate() ? 0 : 1;
+  });
+  if (!child) return Isolation::kNone;
+  return Reap(*child) == 0 ? Isolation::kNamespaces : Isolation::kNone;
+}
+
+}  // namespace hybridserve::sandbox
