@@ -1,0 +1,168 @@
+// hybridserve-bench-client: latency of one kept-alive connection, every answer checked byte for
+// byte. Prints one JSON object; any wrong answer ends it with an error and no figures.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "client/sampler.h"
+#include "client/statistics.h"
+
+namespace hybridserve::bench {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct SideOptions {
+  std::string target;
+  pid_t netns_of = 0;
+  std::string path = "/";
+  std::string method = "GET";
+  std::string body_file;
+  std::string expected_file;
+  std::vector<std::string> expected_headers;
+};
+
+struct Options {
+  SideOptions measured;
+  SideOptions against;
+  uint32_t warm_ups = 0;
+  uint32_t samples = 1;
+  std::string admin;
+  std::vector<std::string> conditions;
+  uint32_t settle_ms = 0;
+  std::vector<std::string> evicted;
+};
+
+void AddSide(CLI::App& app, const std::string& prefix, SideOptions& side) {
+  app.add_option("--" + prefix + "connect", side.target, "ADDRESS:PORT or unix:PATH");
+  app.add_option("--" + prefix + "netns-of", side.netns_of,
+                 "connect inside the network namespace of this process (root)");
+  app.add_option("--" + prefix + "path", side.path, "request target");
+  app.add_option("--" + prefix + "method", side.method, "request method");
+  app.add_option("--" + prefix + "body", side.body_file, "file sent as the request's body");
+  app.add_option("--" + prefix + "expect", side.expected_file,
+                 "file with the body that every answer must have");
+  app.add_option("--" + prefix + "expect-header", side.expected_headers,
+                 "NAME:VALUE that every sample's answer must carry");
+}
+
+Result<Side> MakeSide(const SideOptions& options) {
+  Side side;
+  TRY_ASSIGN(side.target, ParseTarget(options.target));
+  side.target.netns_of = options.netns_of;
+  std::string body;
+  if (!options.body_file.empty()) {
+    TRY_ASSIGN(body, ReadFile(options.body_file));
+  }
+  TRY_ASSIGN(side.expected, ReadFile(options.expected_file));
+  side.request = MakeRequest(options.method, options.path, "bench", body);
+  for (const std::string& header : options.expected_headers) {
+    const size_t colon = header.find(':');
+    if (colon == std::string::npos) {
+      return Fail(Code::kInvalidArgument, "'" + header + "' is not NAME:VALUE");
+    }
+    side.expected_headers.emplace_back(header.substr(0, colon), header.substr(colon + 1));
+  }
+  return side;
+}
+
+Result<Plan> MakePlan(const Options& options) {
+  Plan plan;
+  TRY_ASSIGN(plan.measured, MakeSide(options.measured));
+  if (!options.against.target.empty()) {
+    TRY_ASSIGN(plan.against, MakeSide(options.against));
+  }
+  plan.warm_ups = options.warm_ups;
+  plan.samples = options.samples;
+  plan.settle = std::chrono::milliseconds(options.settle_ms);
+  if (!options.admin.empty()) {
+    TRY_ASSIGN(plan.admin, ParseTarget("unix:" + options.admin));
+  }
+  for (const std::string& text : options.conditions) {
+    TRY_ASSIGN(Condition condition, ParseCondition(text));
+    plan.conditions.push_back(std::move(condition));
+  }
+  plan.evicted.assign(options.evicted.begin(), options.evicted.end());
+  return plan;
+}
+
+Json ToJson(const Spread& spread) {
+  return Json{{"samples", spread.count}, {"min", spread.min},  {"p10", spread.p10},
+              {"p50", spread.p50},       {"p90", spread.p90},  {"p99", spread.p99},
+              {"max", spread.max},       {"mean", spread.mean}};
+}
+
+Json ToJson(const Times& times) {
+  Json json;
+  json["first_byte_ms"] = ToJson(SpreadOf(times.first_byte));
+  json["last_byte_ms"] = ToJson(SpreadOf(times.last_byte));
+  for (const auto& [word, durations] : times.server_timing) {
+    json["server_timing_ms"][word] = ToJson(SpreadOf(durations));
+  }
+  return json;
+}
+
+Spread SpreadOfDifferences(std::vector<double> of, const std::vector<double>& minus) {
+  for (size_t i = 0; i < of.size() && i < minus.size(); ++i) of[i] -= minus[i];
+  return SpreadOf(std::move(of));
+}
+
+Json Report(const Plan& plan, const Outcome& outcome) {
+  Json json = ToJson(outcome.measured);
+  json["warm_ups"] = plan.warm_ups;
+  if (plan.against) {
+    json["against"] = ToJson(outcome.against);
+    json["difference_first_byte_ms"] =
+        ToJson(SpreadOfDifferences(outcome.measured.first_byte, outcome.against.first_byte));
+    json["difference_last_byte_ms"] =
+        ToJson(SpreadOfDifferences(outcome.measured.last_byte, outcome.against.last_byte));
+  }
+  if (!plan.evicted.empty()) json["pages_stayed"] = outcome.pages_stayed;
+  return json;
+}
+
+int Run(const Options& options) {
+  const Result<Plan> plan = MakePlan(options);
+  if (!plan) {
+    std::cerr << "hybridserve-bench-client: " << plan.error().message << '\n';
+    return 2;
+  }
+  const Result<Outcome> outcome = TakeSamples(*plan);
+  if (!outcome) {
+    std::cerr << "hybridserve-bench-client: " << outcome.error().message << '\n';
+    return 1;
+  }
+  std::cout << Report(*plan, *outcome).dump(1) << '\n';
+  return 0;
+}
+
+}  // namespace
+}  // namespace hybridserve::bench
+
+int main(int argc, char** argv) {
+  hybridserve::bench::Options options;
+  CLI::App app(
+      "Measures the latency of requests over one kept-alive connection and checks every answer.\n"
+      "With --against-connect a second server is sampled in turn, and the differences of each "
+      "pair\n"
+      "are reported too. With --until each sample waits for a state of the node first.");
+  hybridserve::bench::AddSide(app, "", options.measured);
+  hybridserve::bench::AddSide(app, "against-", options.against);
+  app.get_option("--connect")->required();
+  app.get_option("--expect")->required();
+  app.get_option("--against-connect")->needs(app.get_option("--against-expect"));
+  app.add_option("--warm-up", options.warm_ups, "requests that are checked and not counted");
+  app.add_option("--samples", options.samples, "requests that are counted")
+      ->check(CLI::PositiveNumber);
+  CLI::Option* const admin = app.add_option("--admin", options.admin, "the node's admin socket");
+  app.add_option("--until", options.conditions,
+                 "PATH#POINTER=VALUE (or >=) that must hold at the admin API before each sample")
+      ->needs(admin);
+  app.add_option("--settle-ms", options.settle_ms, "idle time before each sample");
+  app.add_option("--evict", options.evicted,
+                 "file or folder dropped from the page cache before each sample");
+  CLI11_PARSE(app, argc, argv);
+  return hybridserve::bench::Run(options);
+}
