@@ -1,6 +1,7 @@
-// Event: what one coroutine waits for and others set. Latched: a Set before the Wait is not lost.
+// Event: what coroutines wait for and others set. A Set wakes all who wait; when nobody does, it is
+// kept for the next one.
 //
-// Thread rule: the event loop's thread only; one waiter at a time. Outlives its waiter.
+// Thread rule: the event loop's thread only. Outlives its waiters.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

@@ -21,7 +21,7 @@ namespace hybridserve {
 /// What to run. `label` comes back from List after our own restart.
 struct ContainerSpec {
   SandboxSpec sandbox;
-  uint16_t port = 8080;   ///< Put into the environment as PORT.
+  uint16_t port = 8080;  ///< Put into the environment as PORT.
 };
 
 struct AdoptedContainer {

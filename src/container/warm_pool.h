@@ -1,22 +1,43 @@
 // WarmPool: the ContainerPool of a node, over one ContainerRuntime.
 //
-// Thread rule: the event loop's thread only.
+// Starts wait for one of the node's boot slots, in order, and for room: when max_containers or
+// memory_bytes is reached, the longest-idle container of another function goes first. A container
+// is ready once its port takes a connection, which is probed at growing intervals; that connection
+// serves its first request. Connections are kept open between requests.
+//
+// One call of the clock ends all idle containers, so an idle node with no containers does nothing
+// at all.
+//
+// Thread rule: the event loop's thread only. Destroy it after Drain, or once the event loop has
+// stopped.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
 #include <functional>
 #include <memory>
 
+#include "container/clock.h"
 #include "container/pool.h"
 #include "container/runtime.h"
 
 namespace hybridserve {
 
+/// What a container of this revision runs, as its manifest says. An image's own entrypoint is not
+/// known here: without a command in the manifest, argv is empty.
+ContainerSpec SpecFromManifest(const Deployed& function);
+
+/// What tests and the server put in place of the defaults.
+struct WarmPoolParts {
+  Clock* clock = nullptr;  ///< Outlives the pool; nullptr: the system's.
+  /// What to run for a revision; absent: SpecFromManifest. The pool sets the label.
+  std::function<ContainerSpec(const Deployed&)> spec;
+};
+
 class WarmPool : public ContainerPool {
  public:
   /// `runtime` outlives the pool.
   WarmPool(boost::asio::any_io_executor executor, ContainerRuntime& runtime, PoolOptions options,
-           PoolEvents events);
+           PoolEvents events, WarmPoolParts parts = {});
   ~WarmPool() override;
 
   [[nodiscard]] PoolView Look(const Deployed& function) const override;
@@ -30,9 +51,11 @@ class WarmPool : public ContainerPool {
   Awaitable<> Adopt(std::function<DeployedPtr(std::string_view label)> resolve) override;
   Awaitable<> Drain() override;
 
- private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+
+ private:
+  // Shared with slots, boots and other work under way, which may outlive the pool itself.
+  std::shared_ptr<Impl> impl_;
 };
 
 }  // namespace hybridserve

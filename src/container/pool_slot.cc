@@ -1,0 +1,118 @@
+// Slots: how one request uses one container.
+#include <boost/asio/this_coro.hpp>
+#include <utility>
+
+#include "container/forward.h"
+#include "container/pool_state.h"
+
+namespace hybridserve {
+namespace {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+// A connection that breaks is noticed before the exit that broke it is heard of.
+constexpr auto kExitNews = 50ms;
+
+class PoolSlot : public ContainerPool::Slot {
+ public:
+  PoolSlot(std::shared_ptr<WarmPool::Impl> pool, PoolContainerPtr container)
+      : pool_(std::move(pool)),
+        container_(std::move(container)),
+        first_use_(!std::exchange(container_->served, true)) {}
+  ~PoolSlot() override { pool_->Release(container_); }
+  PoolSlot(const PoolSlot&) = delete;
+  PoolSlot& operator=(const PoolSlot&) = delete;
+
+  [[nodiscard]] bool first_use() const override { return first_use_; }
+  Awaitable<ForwardResult> Forward(Exchange& exchange, AddHeaders add_headers) override;
+
+ private:
+  enum class From : uint8_t { kKept, kFresh };
+  Awaitable<std::unique_ptr<Connection>> TakeConnection(From from);
+  void NoteAnswer();
+  Awaitable<ForwardResult> DescribeLoss(Error error);
+
+  // Shared with the pool; a slot may outlive it.
+  std::shared_ptr<WarmPool::Impl> pool_;
+  PoolContainerPtr container_;
+  bool first_use_;
+};
+
+Awaitable<ForwardResult> PoolSlot::Forward(Exchange& exchange, AddHeaders add_headers) {
+  co_await asio::this_coro::throw_if_cancelled(false);
+  Forwarder forwarder(pool_->executor, pool_->clock, exchange,
+                      container_->function->manifest.limits.run_timeout, add_headers);
+  From from = From::kKept;
+  for (;;) {
+    Result<std::unique_ptr<Connection>> connection = co_await TakeConnection(from);
+    if (!connection) {
+      Error error = std::move(connection.error());
+      // It cannot run elsewhere once its body has been read.
+      if (forwarder.body_read()) error.code = Code::kFunctionFailed;
+      co_return tl::unexpected(std::move(error));
+    }
+    Forwarder::Outcome outcome = co_await forwarder.Run(**connection);
+    if (outcome.stale && from == From::kKept) {
+      // The others were most likely closed with it.
+      container_->idle.clear();
+      from = From::kFresh;
+      continue;
+    }
+    if (outcome.reusable && container_->state == ContainerState::kReady) {
+      container_->idle.push_back(std::move(*connection));
+    }
+    if (outcome.result) {
+      NoteAnswer();
+    } else if (outcome.lost) {
+      Result<ForwardResult> described = co_await DescribeLoss(std::move(outcome.result.error()));
+      co_return described;
+    }
+    co_return std::move(outcome.result);
+  }
+}
+
+Awaitable<std::unique_ptr<Connection>> PoolSlot::TakeConnection(From from) {
+  while (from == From::kKept && !container_->idle.empty()) {
+    std::unique_ptr<Connection> connection = std::move(container_->idle.back());
+    container_->idle.pop_back();
+    if (connection->IdleAndOpen()) co_return connection;
+  }
+  if (container_->state != ContainerState::kReady) {
+    co_return Fail(Code::kUnavailable, "the container has ended");
+  }
+  Result<UniqueFd> stream = co_await pool_->runtime.Connect(container_->id);
+  if (!stream) {
+    // It listened once: something is wrong with it.
+    container_->broken = true;
+    co_return Fail(Code::kUnavailable, "no connection to the container: " + stream.error().message);
+  }
+  co_return std::make_unique<Connection>(pool_->executor, std::move(*stream));
+}
+
+void PoolSlot::NoteAnswer() {
+  if (std::exchange(container_->answered, true) || container_->set == nullptr) return;
+  container_->set->failures = 0;
+  container_->set->last_failure.reset();
+}
+
+// Waits a moment for the container's exit, which tells more than a broken connection does.
+Awaitable<ForwardResult> PoolSlot::DescribeLoss(Error error) {
+  const Clock::TimePoint until = pool_->clock.Now() + kExitNews;
+  while (!container_->exit && pool_->clock.Now() < until) {
+    co_await container_->changed.WaitUntil(pool_->clock, until);
+    const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
+    if (state.cancelled() != asio::cancellation_type::none) break;
+  }
+  if (container_->exit) error.message += ": " + pool_->ExitError(*container_).message;
+  co_return tl::unexpected(std::move(error));
+}
+
+}  // namespace
+
+std::unique_ptr<ContainerPool::Slot> MakeSlot(std::shared_ptr<WarmPool::Impl> pool,
+                                              PoolContainerPtr container) {
+  return std::make_unique<PoolSlot>(std::move(pool), std::move(container));
+}
+
+}  // namespace hybridserve
