@@ -7,6 +7,7 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -16,8 +17,8 @@
 #include "config/node_config.h"
 #include "container/pool.h"
 #include "function/deployed.h"
-#include "policy/policy.h"
 #include "function/exchange.h"
+#include "policy/policy.h"
 #include "telemetry/metrics.h"
 #include "wasm/backend.h"
 
@@ -28,25 +29,38 @@ class Router {
   struct Options {
     PolicyKind policy = PolicyKind::kPaper;
     bool allow_route_header = false;
+    uint32_t max_containers = 64;  ///< On the node; as the pool's.
+    /// Container starts under way or waiting for a boot slot, beyond which none is asked for. The
+    /// pool runs only so many of them at once as it has boot slots.
+    uint32_t max_starting = 16;
+    /// Request bodies collected for Wasm, all together; beyond it requests get 503.
+    uint64_t body_memory_bytes = 512u << 20;
+    /// How often functions are looked at for keep_alive; how late code may be unloaded.
+    std::chrono::milliseconds sweep_interval{1000};
+    std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;
   };
 
-  /// `containers` may be nullptr: Wasm only. `wasm` may be nullptr: containers only.
+  /// `containers` may be nullptr: Wasm only. `wasm` may be nullptr: containers only. All three
+  /// outlive the router and the requests in flight.
   Router(boost::asio::any_io_executor executor, Options options, WasmBackend* wasm,
          ContainerPool* containers, Metrics& metrics);
   ~Router();
 
   /// Makes a revision the live one of its function; requests in flight finish on the old one.
   void Deploy(DeployedPtr function);
-  /// Unknown names are ignored.
+  /// Unknown names are ignored. Requests in flight and in the queue still finish.
   void Remove(const FunctionName& name);
   /// nullptr when there is none.
   [[nodiscard]] DeployedPtr Find(const FunctionName& name) const;
+  /// By a manifest's `hosts`; `host` is in lower case and without a port.
   [[nodiscard]] DeployedPtr FindByHost(std::string_view host) const;
+  /// Whether any function has hosts of its own.
+  [[nodiscard]] bool HasHosts() const;
 
   /// Counts for `describe`.
   struct FunctionStatus {
     uint32_t wasm_running = 0;
-    uint32_t queued = 0;
+    uint32_t queued = 0;  ///< Waiting for a Wasm slot or for a container.
     bool wasm_loaded = false;
     PoolView containers;
   };
@@ -61,12 +75,17 @@ class Router {
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;  // Shared by: requests in flight; posted tasks hold it weakly.
 };
 
 /// The JSON answer of a failure: {"error":{"code":"not_found","message":"..."}}, with Retry-After
 /// for 429 and 503.
-struct ErrorAnswer { ResponseHead head; std::string body; };
+struct ErrorAnswer {
+  ResponseHead head;
+  std::string body;
+};
 ErrorAnswer MakeErrorAnswer(const Error& error);
+/// The same with another status than the code's own (408, 431, 505, ...).
+ErrorAnswer MakeErrorAnswer(const Error& error, int http_status);
 
 }  // namespace hybridserve

@@ -184,14 +184,14 @@ void Metrics::Impl::AddInvocations(std::vector<MetricFamily>& out) const {
       if (ran.count() > 0) {
         AddValue(run_time, {{"function", name.value}, {"backend", backend_word}}, Seconds(ran));
       }
-      for (const StartKind start : kStarts) {
+      for (const StartKind kind : kStarts) {
         for (size_t outcome = 0; outcome < kOutcomes; ++outcome) {
-          const uint64_t count = counts->invocations[Index(backend)][Index(start)][outcome];
+          const uint64_t count = counts->invocations[Index(backend)][Index(kind)][outcome];
           if (count == 0) continue;
           AddValue(invocations,
                    {{"function", name.value},
                     {"backend", backend_word},
-                    {"start", std::string(StartName(start))},
+                    {"start", std::string(StartName(kind))},
                     {"outcome", std::string(OutcomeName(static_cast<Outcome>(outcome)))}},
                    static_cast<double>(count));
         }

@@ -1,0 +1,86 @@
+// CollectBody: a request's whole body in memory, for Wasm. Bodies that are collected at the same
+// time share one budget, so that many large uploads cannot exhaust the node's memory.
+//
+// Thread rule: the event loop's thread only.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/awaitable.h"
+#include "function/exchange.h"
+
+namespace hybridserve {
+
+/// The bytes that collected bodies may hold together.
+class BodyBudget {
+ public:
+  explicit BodyBudget(uint64_t limit_bytes) : limit_bytes_(limit_bytes) {}
+
+  /// Bytes taken from the budget; given back by the destructor.
+  class Claim {
+   public:
+    explicit Claim(BodyBudget& budget) : budget_(&budget) {}
+    Claim(Claim&& other) noexcept
+        : budget_(other.budget_), bytes_(std::exchange(other.bytes_, 0)) {}
+    Claim& operator=(Claim&&) = delete;
+    ~Claim() { budget_->used_bytes_ -= bytes_; }
+    /// False when the budget has no `bytes` more.
+    [[nodiscard]] bool Grow(uint64_t bytes) {
+      if (bytes > budget_->limit_bytes_ - budget_->used_bytes_) return false;
+      budget_->used_bytes_ += bytes;
+      bytes_ += bytes;
+      return true;
+    }
+
+   private:
+    BodyBudget* budget_;
+    uint64_t bytes_ = 0;
+  };
+
+  [[nodiscard]] uint64_t used_bytes() const { return used_bytes_; }
+  [[nodiscard]] uint64_t limit_bytes() const { return limit_bytes_; }
+
+ private:
+  uint64_t limit_bytes_;
+  uint64_t used_bytes_ = 0;
+};
+
+struct CollectedBody {
+  explicit CollectedBody(BodyBudget& shared_budget) : budget(shared_budget), claim(shared_budget) {}
+  /// The body; a body that arrived whole with the head is a view into the exchange's own buffer.
+  std::string_view bytes;
+  std::string storage;
+  BodyBudget& budget;
+  BodyBudget::Claim claim;
+};
+
+/// Reads the body into `body`, which stays where it is. The exchange bounds its size (LimitBody).
+///
+/// Errors: those of Exchange::ReadBody; kTooLarge it could never fit into the budget; kUnavailable
+/// the budget is used up now.
+Awaitable<> CollectBody(Exchange& exchange, CollectedBody& body);
+
+/// The request of `inner` whose body was already collected; the answer goes to `inner`.
+class CollectedExchange : public Exchange {
+ public:
+  CollectedExchange(Exchange& inner, std::string_view body) : inner_(inner), rest_(body) {}
+
+  [[nodiscard]] const RequestHead& head() const override { return inner_.head(); }
+  Awaitable<std::string_view> ReadBody() override;
+  void LimitBody(uint64_t /*bytes*/) override {}  // It was limited when it was collected.
+  void Annotate(const ServedBy& served_by) override { inner_.Annotate(served_by); }
+  Awaitable<> Send(ResponseHead head, std::string_view body) override;
+  Awaitable<> Begin(ResponseHead head, std::optional<uint64_t> content_length) override;
+  Awaitable<> Write(std::string_view piece) override { return inner_.Write(piece); }
+  Awaitable<> End() override { return inner_.End(); }
+  [[nodiscard]] bool answered() const override { return inner_.answered(); }
+
+ private:
+  Exchange& inner_;
+  std::string_view rest_;
+};
+
+}  // namespace hybridserve

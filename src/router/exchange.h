@@ -1,3 +1,0 @@
-// Moved: include "function/exchange.h".
-#pragma once
-#include "function/exchange.h"

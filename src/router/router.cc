@@ -1,0 +1,442 @@
+#include "router/router.h"
+
+#include <spdlog/spdlog.h>
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <unordered_map>
+#include <utility>
+
+#include "router/body.h"
+#include "router/route_header.h"
+#include "router/wasm_code.h"
+#include "router/wasm_slots.h"
+
+namespace hybridserve {
+
+namespace asio = boost::asio;
+
+namespace {
+
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+Microseconds Between(SteadyTime from, SteadyTime to) {
+  return std::chrono::duration_cast<Microseconds>(to - from);
+}
+
+// What the router keeps of one function, over its revisions.
+struct Entry {
+  DeployedPtr live;
+  WasmSlots::Share share;
+  WasmCode::State code;
+  FunctionCountsPtr counts;  // Made at the first invocation.
+  uint32_t waiting_for_container = 0;
+};
+
+// Shared by: the table and the function's requests in flight, which may outlive its removal.
+using EntryPtr = std::shared_ptr<Entry>;
+
+// One request on its way. Lives on the frame of Handle.
+struct Call {
+  EntryPtr entry;
+  DeployedPtr function;
+  Exchange& exchange;
+  SteadyTime arrived;
+  Policy policy;
+  Decision decision;
+  StartKind start = StartKind::kWarm;
+  Timing timing;
+  int status = 0;  // Of the function's own answer; 0 while there is none.
+
+  [[nodiscard]] const Limits& limits() const { return function->manifest.limits; }
+  [[nodiscard]] const std::string& name() const { return function->manifest.name.value; }
+  void Annotate(Exchange& to) const {
+    to.Annotate({decision.backend, start, ReasonName(decision.reason), timing});
+  }
+};
+
+Error QueueFull(const Call& call) {
+  return {Code::kQueueFull, "function '" + call.name() + "' is busy and " +
+                                std::to_string(call.limits().queue) +
+                                " requests wait already (limits.queue); try again later"};
+}
+
+// True for a failure after which the request can still be run elsewhere: the container took no
+// connection, nothing of the body was read and nothing of an answer was sent.
+bool CanRunElsewhere(const Result<>& result, const Exchange& exchange) {
+  return !result && result.error().code == Code::kUnavailable && !exchange.answered();
+}
+
+// Counts one request that waits for a container.
+class Waiting {
+ public:
+  explicit Waiting(uint32_t& count) : count_(count) { ++count_; }
+  ~Waiting() { --count_; }
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+
+ private:
+  uint32_t& count_;
+};
+
+}  // namespace
+
+struct Router::Impl : std::enable_shared_from_this<Router::Impl> {
+  Impl(const asio::any_io_executor& on, Options with, WasmBackend* wasm_backend,
+       ContainerPool* pool, Metrics& counted)
+      : executor(on),
+        options(std::move(with)),
+        wasm(wasm_backend),
+        containers(pool),
+        metrics(counted),
+        slots(on, [this] { return wasm != nullptr ? wasm->slots() : 0; }),
+        code(on, wasm, options.now, options.sweep_interval),
+        budget(options.body_memory_bytes) {}
+
+  [[nodiscard]] EntryPtr FindEntry(const FunctionName& name) const {
+    const auto found = functions.find(name);
+    return found != functions.end() ? found->second : nullptr;
+  }
+
+  Result<> Decide(Call& call) const;
+  Awaitable<> Serve(Call& call);
+  Awaitable<> ServeByWasm(Call& call);
+  Awaitable<WasmSlots::Ticket> WaitForTurn(Call& call, WasmSlots::Divert divert);
+  Awaitable<> RunGuest(Call& call, WasmSlots::Slot slot, std::string_view body);
+  Awaitable<> ServeByContainer(Call& call);
+  Awaitable<std::unique_ptr<ContainerPool::Slot>> AcquireContainer(Call& call);
+  Awaitable<> Forward(Call& call, std::unique_ptr<ContainerPool::Slot> slot, Exchange& exchange);
+  Awaitable<> AnswerFailure(Call& call, const Error& error) const;
+  void Count(Call& call, const Result<>& result);
+  void OfferContainers(const FunctionName& name);
+  void Fill(Gauges& gauges) const;
+  static asio::awaitable<void> Handle(std::shared_ptr<Impl> self, DeployedPtr function,
+                                      Exchange& exchange);
+
+  asio::any_io_executor executor;
+  Options options;
+  WasmBackend* wasm;
+  ContainerPool* containers;
+  Metrics& metrics;
+  WasmSlots slots;
+  WasmCode code;
+  BodyBudget budget;
+  std::unordered_map<FunctionName, EntryPtr> functions;
+  std::unordered_map<std::string, FunctionName> hosts;
+};
+
+Result<> Router::Impl::Decide(Call& call) const {
+  const Manifest& manifest = call.function->manifest;
+  const auto allowed = options.allow_route_header ? RouteHeader::kAllowed : RouteHeader::kForbidden;
+  TRY_ASSIGN(const std::optional<PolicyKind> requested,
+             RequestedPolicy(call.exchange.head(), allowed));
+  call.policy.kind = requested ? *requested : manifest.policy.value_or(options.policy);
+  call.policy.from_request = requested.has_value();
+
+  FunctionState function{.has_wasm = !call.function->module.value.empty(),
+                         .has_container = !call.function->image.value.empty(),
+                         .max_containers = manifest.scale.max_containers};
+  NodeState node{.runs_wasm = wasm != nullptr, .runs_containers = containers != nullptr};
+  if (containers != nullptr && function.has_container &&
+      call.policy.kind != PolicyKind::kWasmOnly) {
+    const PoolView view = containers->Look(*call.function);
+    function.ready = view.ready;
+    function.starting = view.starting;
+    function.free_slots = view.free_slots;
+    function.failures_in_row = view.failures_in_row;
+    function.last_failure = view.last_failure;
+    if (view.free_slots == 0) {
+      const PoolView all = containers->LookAtNode();
+      node.containers = all.ready + all.starting;
+      node.max_containers = options.max_containers;
+      node.starting = all.starting;
+      node.max_starting = options.max_starting;
+    }
+  }
+  auto decision = hybridserve::Decide(call.policy, function, node, call.arrived);
+  if (!decision) return Wrap(std::move(decision.error()), "function '" + call.name() + "'");
+  call.decision = *decision;
+  return {};
+}
+
+Awaitable<> Router::Impl::Serve(Call& call) {
+  CO_TRY(Decide(call));
+  const RequestHead& head = call.exchange.head();
+  if (head.content_length && *head.content_length > call.limits().body_bytes) {
+    co_return Fail(Code::kTooLarge, "the body has " + std::to_string(*head.content_length) +
+                                        " bytes; function '" + call.name() + "' takes at most " +
+                                        std::to_string(call.limits().body_bytes) +
+                                        " (limits.body)");
+  }
+  call.exchange.LimitBody(call.limits().body_bytes);
+
+  if (call.decision.backend == Backend::kContainer) {
+    Result<> served = co_await ServeByContainer(call);
+    const bool has_wasm = wasm != nullptr && !call.function->module.value.empty();
+    const bool fall_back = call.policy.kind == PolicyKind::kPaper && has_wasm &&
+                           CanRunElsewhere(served, call.exchange);
+    if (!fall_back) co_return served;
+    call.decision = {Backend::kWasm, Reason::kContainerUnreachable, false};
+    call.start = StartKind::kWarm;
+  } else if (call.decision.prepare) {
+    containers->Prepare(call.function);
+  }
+  Result<> served = co_await ServeByWasm(call);
+  co_return served;
+}
+
+Awaitable<> Router::Impl::ServeByWasm(Call& call) {
+  WasmSlots::Share& share = call.entry->share;
+  // Before the body is read: a refused upload should not be carried here first.
+  if (share.waiting() > 0 && share.waiting() >= call.limits().queue) {
+    co_return tl::unexpected<Error>(QueueFull(call));
+  }
+  CollectedBody body(budget);
+  if (call.exchange.head().has_body) {
+    Result<> collected = co_await CollectBody(call.exchange, body);
+    if (!collected) co_return collected;
+  }
+  WasmSlots::Slot slot = slots.TryTake(share);
+  auto divert = call.policy.kind == PolicyKind::kPaper ? WasmSlots::Divert::kAllowed
+                                                       : WasmSlots::Divert::kForbidden;
+  while (!slot) {
+    Result<WasmSlots::Ticket> ticket = co_await WaitForTurn(call, divert);
+    if (!ticket) co_return tl::unexpected(std::move(ticket.error()));
+    if (!ticket->container) {
+      slot = std::move(ticket->wasm);
+      break;
+    }
+    const Decision by_wasm =
+        std::exchange(call.decision, {Backend::kContainer, Reason::kWarmContainer, false});
+    CollectedExchange collected(call.exchange, body.bytes);
+    Result<> served = co_await Forward(call, std::move(ticket->container), collected);
+    if (!CanRunElsewhere(served, call.exchange)) co_return served;
+    call.decision = by_wasm;
+    divert = WasmSlots::Divert::kForbidden;
+    slot = slots.TryTake(share);
+  }
+  Result<> ran = co_await RunGuest(call, std::move(slot), body.bytes);
+  co_return ran;
+}
+
+Awaitable<WasmSlots::Ticket> Router::Impl::WaitForTurn(Call& call, WasmSlots::Divert divert) {
+  if (call.entry->share.waiting() >= call.limits().queue) {
+    co_return tl::unexpected<Error>(QueueFull(call));
+  }
+  const SteadyTime from = options.now();
+  Result<WasmSlots::Ticket> ticket =
+      co_await slots.Wait(call.entry->share, call.limits().queue_timeout, divert);
+  call.timing.queue += Between(from, options.now());
+  if (!ticket && ticket.error().code == Code::kTimeout) {
+    ticket.error().message += " of function '" + call.name() +
+                              "' (limits.queue_timeout); raise limits.concurrency or try later";
+  }
+  co_return ticket;
+}
+
+Awaitable<> Router::Impl::RunGuest(Call& call, WasmSlots::Slot slot, std::string_view body) {
+  WasmCode::Use use = code.Begin(call.entry->code, call.function);
+  WasmInvocation invocation{call.function, &call.exchange.head(), body};
+  Result<WasmResult> result = co_await wasm->Invoke(std::move(invocation));
+  // The guest is gone: a client that reads slowly holds neither its slot nor its code.
+  use.End();
+  slot.Release();
+  if (!result) co_return tl::unexpected(std::move(result.error()));
+  call.start = result->start_kind;
+  call.timing.start = result->start;
+  call.timing.run = result->run;
+  call.status = result->head.status;
+  call.Annotate(call.exchange);
+  const std::string_view bytes = std::string_view(result->bytes).substr(result->body_offset);
+  Result<> sent = co_await call.exchange.Send(std::move(result->head), bytes);
+  co_return sent;
+}
+
+Awaitable<> Router::Impl::ServeByContainer(Call& call) {
+  std::unique_ptr<ContainerPool::Slot> slot = containers->TryAcquire(call.function);
+  if (!slot && call.decision.reason == Reason::kWarmContainer &&
+      !call.function->module.value.empty() && wasm != nullptr) {
+    // It went in between (its container is ending): as a function without a warm one.
+    co_return Fail(Code::kUnavailable, "the container went away");
+  }
+  if (!slot) {
+    Result<std::unique_ptr<ContainerPool::Slot>> acquired = co_await AcquireContainer(call);
+    if (!acquired) co_return tl::unexpected(std::move(acquired.error()));
+    slot = std::move(*acquired);
+  }
+  Result<> served = co_await Forward(call, std::move(slot), call.exchange);
+  co_return served;
+}
+
+Awaitable<std::unique_ptr<ContainerPool::Slot>> Router::Impl::AcquireContainer(Call& call) {
+  if (call.entry->waiting_for_container >= call.limits().queue) {
+    co_return tl::unexpected<Error>(QueueFull(call));
+  }
+  const Waiting waiting(call.entry->waiting_for_container);
+  const bool some_ready = containers->Look(*call.function).ready > 0;
+  const SteadyTime from = options.now();
+  Result<std::unique_ptr<ContainerPool::Slot>> acquired =
+      co_await containers->Acquire(call.function);
+  // Waiting for a slot of a running container is queueing; else it is the container's start.
+  (some_ready ? call.timing.queue : call.timing.start) += Between(from, options.now());
+  call.start = some_ready ? StartKind::kWarm : StartKind::kCold;
+  co_return acquired;
+}
+
+Awaitable<> Router::Impl::Forward(Call& call, std::unique_ptr<ContainerPool::Slot> slot,
+                                  Exchange& exchange) {
+  const auto add_headers = [&call, &exchange](ResponseHead&, Microseconds run_so_far) {
+    call.timing.run = run_so_far;
+    call.Annotate(exchange);
+  };
+  Result<ForwardResult> forwarded = co_await slot->Forward(exchange, add_headers);
+  if (!forwarded) co_return tl::unexpected(std::move(forwarded.error()));
+  call.status = forwarded->status;
+  call.timing.run = forwarded->run;
+  co_return Result<>();
+}
+
+Awaitable<> Router::Impl::AnswerFailure(Call& call, const Error& error) const {
+  if (error.code == Code::kCancelled || call.exchange.answered()) co_return Result<>();
+  call.Annotate(call.exchange);
+  ErrorAnswer answer = MakeErrorAnswer(error);
+  Result<> sent = co_await call.exchange.Send(std::move(answer.head), answer.body);
+  co_return sent;
+}
+
+void Router::Impl::Count(Call& call, const Result<>& result) {
+  Entry& entry = *call.entry;
+  if (!entry.counts) entry.counts = metrics.Of(call.function->manifest.name);
+  Outcome outcome = call.status >= 500 ? Outcome::kErrorStatus : Outcome::kOk;
+  if (!result) outcome = OutcomeOf(result.error().code);
+  const Microseconds total = Between(call.arrived, options.now());
+  metrics.CountInvocation(*entry.counts, call.decision.backend, call.start, outcome, call.timing,
+                          total);
+  if (!spdlog::should_log(spdlog::level::debug)) return;
+  spdlog::debug(
+      "invocation function={} revision={} backend={} start={} reason={} outcome={} status={} "
+      "queue_us={} start_us={} run_us={} total_us={} request_id={}{}{}",
+      call.name(), call.function->revision.value, BackendName(call.decision.backend),
+      StartName(call.start), ReasonName(call.decision.reason), OutcomeName(outcome), call.status,
+      call.timing.queue.count(), call.timing.start.count(), call.timing.run.count(), total.count(),
+      call.exchange.head().request_id,
+      result ? "" : " error=", result ? "" : result.error().message);
+}
+
+asio::awaitable<void> Router::Impl::Handle(std::shared_ptr<Impl> self, DeployedPtr function,
+                                           Exchange& exchange) {
+  co_await asio::this_coro::throw_if_cancelled(false);
+  EntryPtr entry = self->FindEntry(function->manifest.name);
+  if (!entry) {
+    // Removed since it was looked up: the request still finishes, on an entry of its own.
+    entry = std::make_shared<Entry>();
+    self->slots.SetLimit(entry->share, function->manifest.limits.concurrency);
+    entry->counts = std::make_shared<FunctionCounts>();
+  }
+  Call call{std::move(entry), std::move(function), exchange, self->options.now()};
+  Result<> served = co_await self->Serve(call);
+  if (!served) {
+    Result<> answered = co_await self->AnswerFailure(call, served.error());
+    if (!answered) spdlog::debug("answer a failure: {}", answered.error().message);
+  }
+  self->Count(call, served);
+}
+
+void Router::Impl::OfferContainers(const FunctionName& name) {
+  const EntryPtr entry = FindEntry(name);
+  if (!entry || containers == nullptr) return;
+  slots.OfferContainers(entry->share,
+                        [this, &entry] { return containers->TryAcquire(entry->live); });
+}
+
+void Router::Impl::Fill(Gauges& gauges) const {
+  gauges.functions += functions.size();
+  gauges.wasm_running += slots.running();
+  gauges.queued += slots.waiting();
+  for (const auto& [name, entry] : functions) gauges.queued += entry->waiting_for_container;
+  if (containers == nullptr) return;
+  const PoolView view = containers->LookAtNode();
+  gauges.containers_starting += view.starting;
+  gauges.containers_ready += view.ready;
+  gauges.container_slots_busy += view.busy_slots;
+  gauges.container_slots_free += view.free_slots;
+  gauges.container_memory_bytes += containers->UsedMemory().bytes;
+}
+
+Router::Router(asio::any_io_executor executor, Options options, WasmBackend* wasm,
+               ContainerPool* containers, Metrics& metrics)
+    : impl_(std::make_shared<Impl>(executor, std::move(options), wasm, containers, metrics)) {
+  metrics.OnCollect([weak = std::weak_ptr(impl_)](Gauges& gauges) {
+    if (const auto impl = weak.lock()) impl->Fill(gauges);
+  });
+}
+
+Router::~Router() = default;
+
+void Router::Deploy(DeployedPtr function) {
+  const Manifest& manifest = function->manifest;
+  EntryPtr& entry = impl_->functions[manifest.name];
+  if (!entry) entry = std::make_shared<Entry>();
+  const DeployedPtr before = std::exchange(entry->live, function);
+  if (before) {
+    std::erase_if(impl_->hosts, [&](const auto& host) { return host.second == manifest.name; });
+  }
+  for (const std::string& host : manifest.hosts) impl_->hosts[host] = manifest.name;
+  impl_->slots.SetLimit(entry->share, manifest.limits.concurrency);
+  impl_->code.SetLive(entry->code, function);
+  if (impl_->containers == nullptr) return;
+  if (before && before != function) impl_->containers->Retire(before);
+  if (manifest.scale.min_warm > 0 && !function->image.value.empty()) {
+    impl_->containers->KeepWarm(function);
+  }
+}
+
+void Router::Remove(const FunctionName& name) {
+  const auto found = impl_->functions.find(name);
+  if (found == impl_->functions.end()) return;
+  const EntryPtr entry = found->second;
+  impl_->functions.erase(found);
+  std::erase_if(impl_->hosts, [&](const auto& host) { return host.second == name; });
+  impl_->metrics.Drop(name);
+  if (!entry->counts) entry->counts = std::make_shared<FunctionCounts>();
+  impl_->code.SetLive(entry->code, nullptr);
+  if (impl_->containers != nullptr) impl_->containers->Retire(entry->live);
+}
+
+DeployedPtr Router::Find(const FunctionName& name) const {
+  const auto found = impl_->functions.find(name);
+  return found != impl_->functions.end() ? found->second->live : nullptr;
+}
+
+DeployedPtr Router::FindByHost(std::string_view host) const {
+  const auto found = impl_->hosts.find(std::string(host));
+  return found != impl_->hosts.end() ? Find(found->second) : nullptr;
+}
+
+bool Router::HasHosts() const { return !impl_->hosts.empty(); }
+
+Router::FunctionStatus Router::Status(const FunctionName& name) const {
+  const EntryPtr entry = impl_->FindEntry(name);
+  if (!entry) return {};
+  FunctionStatus status;
+  status.wasm_running = entry->share.running();
+  status.queued = entry->share.waiting() + entry->waiting_for_container;
+  status.wasm_loaded = impl_->wasm != nullptr && impl_->wasm->IsLoaded(*entry->live);
+  if (impl_->containers != nullptr) status.containers = impl_->containers->Look(*entry->live);
+  return status;
+}
+
+asio::awaitable<void> Router::Handle(DeployedPtr function, Exchange& exchange) {
+  return Impl::Handle(impl_, std::move(function), exchange);
+}
+
+void Router::OnSlotFreed(const Deployed& function) {
+  const EntryPtr entry = impl_->FindEntry(function.manifest.name);
+  if (!entry || entry->share.waiting() == 0) return;
+  // Not from within the pool's own call.
+  asio::post(impl_->executor, [weak = std::weak_ptr(impl_), name = function.manifest.name] {
+    if (const auto impl = weak.lock()) impl->OfferContainers(name);
+  });
+}
+
+}  // namespace hybridserve

@@ -1,0 +1,75 @@
+#include "router/wasm_code.h"
+
+#include <algorithm>
+
+namespace hybridserve {
+
+WasmCode::WasmCode(boost::asio::any_io_executor executor, WasmBackend* backend, Now now,
+                   std::chrono::milliseconds sweep_interval)
+    : backend_(backend),
+      now_(std::move(now)),
+      ticker_(std::move(executor), sweep_interval, [this] { return Sweep(); }) {}
+
+WasmCode::Use WasmCode::Begin(State& state, DeployedPtr revision) {
+  if (revision == state.live_) {
+    ++state.running_;
+    if (!state.is_linked()) loaded_.push_back(state);
+    ticker_.Start();
+  } else {
+    const auto found = std::ranges::find(state.replaced_, revision, &State::Replaced::revision);
+    if (found != state.replaced_.end()) {
+      ++found->running;
+    } else {
+      state.replaced_.push_back({revision, 1});
+    }
+  }
+  return {this, &state, std::move(revision)};
+}
+
+void WasmCode::SetLive(State& state, DeployedPtr revision) {
+  const DeployedPtr before = std::exchange(state.live_, std::move(revision));
+  const uint32_t running = std::exchange(state.running_, 0);
+  if (!before || before == state.live_) {
+    state.running_ = running;
+    return;
+  }
+  const bool loaded = state.is_linked();
+  const bool same_code = state.live_ && state.live_->module == before->module;
+  if (loaded && !same_code) state.unlink();
+  if (running > 0) {
+    state.replaced_.push_back({before, running});
+  } else if (loaded) {
+    Unload(state, *before);
+  }
+}
+
+void WasmCode::OnEnd(State& state, const DeployedPtr& revision) {
+  if (revision == state.live_) {
+    if (--state.running_ == 0) state.idle_since_ = now_();
+    return;
+  }
+  const auto found = std::ranges::find(state.replaced_, revision, &State::Replaced::revision);
+  if (found == state.replaced_.end() || --found->running > 0) return;
+  state.replaced_.erase(found);
+  Unload(state, *revision);
+}
+
+void WasmCode::Unload(const State& state, const Deployed& revision) {
+  // Two revisions may share one module: then the code is still in use.
+  if (state.live_ && state.live_->module == revision.module) return;
+  backend_->Unload(revision);
+}
+
+Ticker::Next WasmCode::Sweep() {
+  const auto now = now_();
+  for (auto at = loaded_.begin(); at != loaded_.end();) {
+    State& state = *at++;
+    const auto keep_alive = state.live_->manifest.scale.keep_alive;
+    if (state.running_ > 0 || now - state.idle_since_ < keep_alive) continue;
+    state.unlink();
+    backend_->Unload(*state.live_);
+  }
+  return loaded_.empty() ? Ticker::Next::kStop : Ticker::Next::kAgain;
+}
+
+}  // namespace hybridserve

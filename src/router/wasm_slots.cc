@@ -1,0 +1,132 @@
+#include "router/wasm_slots.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <string>
+
+namespace hybridserve {
+
+namespace asio = boost::asio;
+
+// The timer is the queue timeout and, cancelled, the wake-up.
+struct WasmSlots::Waiter : boost::intrusive::list_base_hook<> {
+  Waiter(WasmSlots& owner, Share& in, Divert may_divert)
+      : slots(owner), share(in), divert(may_divert), timer(owner.executor_) {}
+  ~Waiter() {
+    if (is_linked()) slots.Dequeue(*this);
+  }
+  void Grant(Ticket granted) {
+    ticket = std::move(granted);
+    timer.cancel();
+  }
+
+  WasmSlots& slots;
+  Share& share;
+  Divert divert;
+  Ticket ticket;
+  asio::steady_timer timer;
+};
+
+struct WasmSlots::Waiters
+    : boost::intrusive::list<Waiter, boost::intrusive::constant_time_size<true>> {};
+
+WasmSlots::Share::Share() = default;
+WasmSlots::Share::~Share() = default;
+
+uint32_t WasmSlots::Share::waiting() const {
+  return waiters_ ? static_cast<uint32_t>(waiters_->size()) : 0;
+}
+
+WasmSlots::WasmSlots(asio::any_io_executor executor, std::function<uint32_t()> node_slots)
+    : executor_(std::move(executor)), node_slots_(std::move(node_slots)) {}
+
+WasmSlots::~WasmSlots() = default;
+
+void WasmSlots::SetLimit(Share& share, uint32_t limit) {
+  share.limit_ = limit;
+  UpdateRing(share);
+  Dispatch();
+}
+
+WasmSlots::Slot WasmSlots::TryTake(Share& share) {
+  if (share.waiting() > 0 || share.running_ >= share.limit_ || running_ >= node_slots_()) return {};
+  ++share.running_;
+  ++running_;
+  return Slot(this, &share);
+}
+
+Awaitable<WasmSlots::Ticket> WasmSlots::Wait(Share& share, std::chrono::milliseconds timeout,
+                                             Divert divert) {
+  Waiter waiter(*this, share, divert);
+  waiter.timer.expires_after(timeout);
+  Enqueue(share, waiter);
+  Dispatch();
+  if (waiter.is_linked()) {
+    const auto [error] = co_await waiter.timer.async_wait(asio::as_tuple(asio::use_awaitable));
+    (void)error;
+  }
+  const auto state = co_await asio::this_coro::cancellation_state;
+  if (state.cancelled() != asio::cancellation_type::none) {
+    co_return Fail(Code::kCancelled, "the client went away while its request waited for a slot");
+  }
+  if (waiter.is_linked()) {
+    co_return Fail(Code::kTimeout, "queue timeout: the request waited " +
+                                       std::to_string(timeout.count()) + " ms for a free slot");
+  }
+  co_return std::move(waiter.ticket);
+}
+
+void WasmSlots::OfferContainers(Share& share,
+                                const std::function<std::unique_ptr<ContainerPool::Slot>()>& next) {
+  if (!share.waiters_) return;
+  for (auto at = share.waiters_->begin(); at != share.waiters_->end();) {
+    Waiter& waiter = *at++;
+    if (waiter.divert == Divert::kForbidden) continue;
+    auto container = next();
+    if (!container) return;
+    Dequeue(waiter);
+    waiter.Grant(Ticket{{}, std::move(container)});
+  }
+}
+
+void WasmSlots::OnRelease(Share& share) {
+  --share.running_;
+  --running_;
+  UpdateRing(share);
+  Dispatch();
+}
+
+void WasmSlots::Dispatch() {
+  while (!ring_.empty() && running_ < node_slots_()) {
+    Share& share = ring_.front();
+    Waiter& waiter = share.waiters_->front();
+    ++share.running_;
+    ++running_;
+    share.unlink();  // To the end of the ring, if it still waits and may run more.
+    Dequeue(waiter);
+    waiter.Grant(Ticket{Slot(this, &share), nullptr});
+  }
+}
+
+void WasmSlots::Enqueue(Share& share, Waiter& waiter) {
+  if (!share.waiters_) share.waiters_ = std::make_unique<Waiters>();
+  share.waiters_->push_back(waiter);
+  ++waiting_;
+  UpdateRing(share);
+}
+
+void WasmSlots::Dequeue(Waiter& waiter) {
+  waiter.share.waiters_->erase(Waiters::s_iterator_to(waiter));
+  --waiting_;
+  UpdateRing(waiter.share);
+}
+
+void WasmSlots::UpdateRing(Share& share) {
+  const bool may_run = share.waiting() > 0 && share.running_ < share.limit_;
+  if (may_run && !share.is_linked()) ring_.push_back(share);
+  if (!may_run && share.is_linked()) share.unlink();
+}
+
+}  // namespace hybridserve
