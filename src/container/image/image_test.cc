@@ -421,19 +421,27 @@ TEST_F(UnpackTest, PicksThisMachineFromAnIndexOfSeveral) {
   EXPECT_EQ(Content(root() / "a"), "mine");
 }
 
-TEST_F(UnpackTest, TheProgramPrintsOneLineOrOneSentence) {
-  const fs::path program = ProgramFolder() / "hybridserve-unpack";
-  if (!fs::exists(program)) GTEST_SKIP() << program << " is not built";
-  const auto archive = TestImage(work_.path(), {TestTar().File("a", "x").Bytes()});
-  const std::string command = program.string() + " --no-lockdown 3<" + archive.string() + " 4<" +
-                              root().string() + " >" + (work_.path() / "out").string() + " 2>&1";
-  EXPECT_EQ(std::system(command.c_str()), 0);
+TEST_F(UnpackTest, TheProgramPrintsOneLineOrOneSentenceUnderItsOwnFilter) {
+  const std::string program = ProgramFolder() / "hybridserve-unpack";
+  const auto run = [&](const std::string& archive) {
+    const std::string command = program + " 3<" + archive + " 4<" + root().string() + " >" +
+                                (work_.path() / "out").string() + " 2>&1";
+    return WEXITSTATUS(std::system(command.c_str()));
+  };
+  const std::string layer = TestTar()
+                                .Folder("usr")
+                                .File("usr/a", "x")
+                                .HardLink("b", "usr/a")
+                                .Symlink("c", "b")
+                                .Bytes(ARCHIVE_FILTER_GZIP);
+  const auto archive = TestImage(work_.path(), {layer, TestTar().File(".wh.c", "").Bytes()});
+  EXPECT_EQ(run(archive), 0) << Content(work_.path() / "out");
   const auto config = ParseImageConfig(Content(work_.path() / "out"));
   ASSERT_TRUE(config) << config.error().message;
-  EXPECT_EQ(config->files, 1u);
-  const std::string bad = program.string() + " --no-lockdown 3</etc/passwd 4<" + root().string() +
-                          " 2>" + (work_.path() / "out").string();
-  EXPECT_EQ(WEXITSTATUS(std::system(bad.c_str())), 1);
+  EXPECT_EQ(config->files, 5u);
+  EXPECT_EQ(Content(root() / "b"), "x");
+
+  EXPECT_EQ(run("/etc/passwd"), 1);
   EXPECT_THAT(Content(work_.path() / "out"), HasSubstr("cannot be read as a tar"));
 }
 
