@@ -10,7 +10,8 @@ namespace hybridserve {
 namespace {
 
 TEST(Digest, OfKnownTextIsThePublishedOne) {
-  EXPECT_EQ(Sha256("abc").value, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(Sha256("abc").value,
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
 TEST(Digest, OfAFileEqualsThatOfItsBytesAndLeavesThePosition) {

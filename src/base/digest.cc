@@ -52,7 +52,8 @@ Result<Digest> Sha256OfFile(int fd) {
   MdContext context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
   EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr);
   EVP_MD_CTX* raw = context.get();
-  TRY(ReadWhole(fd, [raw](const uint8_t* data, size_t size) { EVP_DigestUpdate(raw, data, size); }));
+  TRY(ReadWhole(fd,
+                [raw](const uint8_t* data, size_t size) { EVP_DigestUpdate(raw, data, size); }));
   return Finish(raw);
 }
 
@@ -60,14 +61,16 @@ Result<Mac> HmacOfFile(const MacKey& key, std::string_view context, int fd) {
   std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> pkey(
       EVP_PKEY_new_raw_private_key(EVP_PKEY_HMAC, nullptr, key.data(), key.size()), EVP_PKEY_free);
   MdContext md(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  if (!pkey || !md || EVP_DigestSignInit(md.get(), nullptr, EVP_sha256(), nullptr, pkey.get()) != 1) {
+  if (!pkey || !md ||
+      EVP_DigestSignInit(md.get(), nullptr, EVP_sha256(), nullptr, pkey.get()) != 1) {
     return Fail(Code::kInternal, "cannot set up HMAC-SHA-256");
   }
   const uint64_t context_size = context.size();
   EVP_DigestSignUpdate(md.get(), &context_size, sizeof(context_size));
   EVP_DigestSignUpdate(md.get(), context.data(), context.size());
   EVP_MD_CTX* raw = md.get();
-  TRY(ReadWhole(fd, [raw](const uint8_t* data, size_t size) { EVP_DigestSignUpdate(raw, data, size); }));
+  TRY(ReadWhole(
+      fd, [raw](const uint8_t* data, size_t size) { EVP_DigestSignUpdate(raw, data, size); }));
   Mac mac{};
   size_t size = mac.size();
   if (EVP_DigestSignFinal(raw, mac.data(), &size) != 1 || size != mac.size()) {

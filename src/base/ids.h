@@ -21,8 +21,8 @@ struct StrongId {
 
 using FunctionName = StrongId<struct FunctionNameTag, std::string>;  ///< [a-z0-9][a-z0-9_-]{0,62}
 using RevisionId = StrongId<struct RevisionIdTag, int64_t>;          ///< 1, 2, ... per function.
-using ContainerId = StrongId<struct ContainerIdTag, uint64_t>;       ///< Unique on a node, ever rising.
-using ExecutorId = StrongId<struct ExecutorIdTag, uint64_t>;         ///< Unique in a launcher's life.
+using ContainerId = StrongId<struct ContainerIdTag, uint64_t>;  ///< Unique on a node, ever rising.
+using ExecutorId = StrongId<struct ExecutorIdTag, uint64_t>;    ///< Unique in a launcher's life.
 
 /// The SHA-256 of some content, as 64 lower-case hex digits; empty means none.
 using Digest = StrongId<struct DigestTag, std::string>;

@@ -18,8 +18,7 @@ namespace hybridserve::ipc {
 class Writer {
  public:
   template <typename T>
-    requires std::is_integral_v<T> || std::is_enum_v<T>
-  Writer& Put(T value) {
+  requires std::is_integral_v<T> || std::is_enum_v<T> Writer& Put(T value) {
     char raw[sizeof(T)];
     std::memcpy(raw, &value, sizeof(T));
     bytes_.append(raw, sizeof(T));
@@ -44,8 +43,7 @@ class Reader {
 
   /// The next integer; 0 once the reader has failed.
   template <typename T>
-    requires std::is_integral_v<T> || std::is_enum_v<T>
-  T Get() {
+  requires std::is_integral_v<T> || std::is_enum_v<T> T Get() {
     T value{};
     if (failed_ || rest_.size() < sizeof(T)) {
       failed_ = true;
@@ -66,7 +64,11 @@ class Reader {
     rest_.remove_prefix(size);
     return text;
   }
+  /// For a decoder that finds a field out of its range.
+  void Fail() { failed_ = true; }
   [[nodiscard]] bool failed() const { return failed_; }
+  /// Bytes not yet read.
+  [[nodiscard]] size_t rest_bytes() const { return rest_.size(); }
   [[nodiscard]] bool Done() const { return !failed_ && rest_.empty(); }
 
  private:

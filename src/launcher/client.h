@@ -20,88 +20,16 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "launcher/messages.h"
 
 namespace hybridserve {
-
-/// What this launcher can do here, in words a person can act on.
-struct LauncherAbilities {
-  bool containers = false;       ///< False: `why_not` says what lacks (root, idmapped mounts, ...).
-  std::string why_not;
-  std::string cgroup;            ///< "v2", "v1 hybrid", "none".
-  bool full_jail = false;        ///< False without root: the executor is jailed as far as possible.
-};
-
-struct ExecutorSpec {
-  std::string engine = "wasmtime";   ///< Program hybridserve-executor-ENGINE beside the launcher's.
-  std::string domain;                ///< Trust domain, for names and logs.
-  uint32_t threads = 32;
-  uint64_t memory_bytes = 0;         ///< Of the whole process; 0: no limit.
-};
-
-struct StartedExecutor {
-  ExecutorId id;
-  UniqueFd data;      ///< SEQPACKET: invocations out, results in (executors' protocol).
-  UniqueFd control;   ///< SEQPACKET: unload, cancel.
-};
-
-/// How a jailed one-shot (a compile, an unpack) ended.
-struct JobResult {
-  int exit_status = 0;               ///< 0 is success; 128+N when signal N ended it.
-  bool out_of_memory = false;
-  bool timed_out = false;
-  std::string output;                ///< What it wrote to stdout and stderr, at most 64 KiB.
-};
-
-struct JobSpec {
-  std::string program;               ///< "hybridserve-executor-wasmtime" or "hybridserve-unpack" only.
-  std::vector<std::string> arguments;
-  uint64_t memory_bytes = 1u << 30;
-  std::chrono::milliseconds timeout{120000};
-  uint32_t cpu_weight_percent = 100; ///< Of a normal process's share.
-};
-
-/// Limits and program of one container; see Manifest for the ranges.
-struct SandboxSpec {
-  std::string name;                  ///< Function name, for logs and the host name inside.
-  std::string label;                 ///< Opaque to the launcher; given back by List().
-  Digest image;                      ///< Of an unpacked root file system in the store.
-  std::vector<std::string> argv;
-  std::map<std::string, std::string> environment;
-  std::string working_folder = "/";
-  uint32_t uid = 0;                  ///< Inside the container.
-  uint32_t gid = 0;
-  bool writable_root = false;
-  uint64_t memory_bytes = 0;
-  uint64_t disk_bytes = 0;
-  uint32_t pids = 0;
-  double cpu_cores = 0;
-};
-
-struct SandboxUsage {
-  uint64_t memory_bytes = 0;
-  uint64_t peak_memory_bytes = 0;
-  std::chrono::nanoseconds cpu_time{};
-  uint32_t processes = 0;
-};
-
-struct SandboxExit {
-  ContainerId id;
-  int status = 0;                    ///< Exit status, or 128+N when signal N ended it.
-  bool out_of_memory = false;
-};
-
-struct AdoptedSandbox {
-  ContainerId id;
-  std::string label;                 ///< Empty: a held one that serves any function.
-  UniqueFd log;
-};
 
 class LauncherClient {
  public:
   struct Events {
     std::function<void(ExecutorId, int status)> executor_exited;
     std::function<void(const SandboxExit&)> sandbox_exited;
-    std::function<void()> launcher_gone;   ///< The server cannot go on without it.
+    std::function<void()> launcher_gone;  ///< The server cannot go on without it.
   };
 
   /// `socket` is the SEQPACKET the launcher handed over at start.
@@ -120,7 +48,6 @@ class LauncherClient {
   /// Unpacks the image archive `archive` into the store as root file system `image`, in a jail.
   /// Idempotent: an image that is there answers at once. `config_json` is the image's run
   /// configuration as hybridserve-unpack printed it.
-  struct UnpackedImage { Digest image; std::string config_json; uint64_t bytes = 0; };
   Awaitable<UnpackedImage> UnpackImage(int archive, Digest archive_digest);
   Awaitable<> RemoveImage(Digest image);
 
@@ -140,9 +67,10 @@ class LauncherClient {
   /// it. Refused unless the node's configuration, as the launcher read it, allows the folder.
   Awaitable<UniqueFd> OpenFolder(std::string path, bool writable);
 
- private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+
+ private:
+  std::shared_ptr<Impl> impl_;  // Shared by: this object and calls that are under way.
 };
 
 }  // namespace hybridserve
