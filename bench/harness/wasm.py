@@ -1,0 +1,85 @@
+"""The Wasm side: loaded, cold, and saturated."""
+import contextlib
+import statistics
+
+from . import functions, peers
+from .node import Unavailable
+
+NAME = "hello"
+HEADERS = ["HybridServe-Backend:wasm"]
+
+
+@contextlib.contextmanager
+def node_with_hello(bench, keep_alive="1h"):
+    module = bench.hello
+    with bench.node(policy={"default": "wasm-only"}) as node:
+        node.admin.deploy(functions.wasm_manifest(NAME, keep_alive), module)
+        yield node
+
+
+def measure_loaded(bench):
+    """Loaded code, a fresh instance a request, one connection; nginx takes turns where it is there."""
+    report = bench.report
+    with contextlib.ExitStack() as stack:
+        against = None
+        with contextlib.suppress(Unavailable):
+            address = stack.enter_context(peers.nginx(bench.folder, functions.HELLO_ANSWER))
+            against = {"address": address, "path": "/file", "expected": functions.HELLO_ANSWER}
+        node = stack.enter_context(node_with_hello(bench))
+        options = {"samples": bench.count(10000, 200), "warm_ups": bench.count(1000, 20),
+                   "expect_headers": [*HEADERS, "HybridServe-Start:warm"]}
+        busy = report.check_quiet("wasm_loaded_ms_p50")
+        result = bench.sample(node.address, f"/function/{NAME}", functions.HELLO_ANSWER, **options)
+        result["busy_ratio_before"] = busy
+        report.set("wasm_loaded_ms_p50", result["first_byte_ms"]["p50"], result)
+        if against:
+            pairs = bench.sample(node.address, f"/function/{NAME}", functions.HELLO_ANSWER, against=against, **options)
+            report.set_peer("wasm_loaded_ms_p50", {
+                "text": f"nginx static {pairs['against']['first_byte_ms']['p50']:.3f} here", "pairs": pairs})
+
+
+def measure_cold(bench):
+    """Each sample finds the function scaled to zero, and its answer says that it was cold."""
+    report = bench.report
+    with node_with_hello(bench, keep_alive="50ms") as node:
+        options = {"warm_ups": 5, "expect_headers": [*HEADERS, "HybridServe-Start:cold"], "node": node,
+                   "until": [f"/v1/functions/{NAME}#/status/wasm_loaded=false"], "settle_ms": 10}
+        busy = report.check_quiet("wasm_cold_ms_p50")
+        result = bench.sample(node.address, f"/function/{NAME}", functions.HELLO_ANSWER,
+                              samples=bench.count(1000, 20), **options)
+        result["busy_ratio_before"] = busy
+        # The same with the native code's pages dropped from the page cache: read from disk.
+        result["from_disk"] = bench.sample(node.address, f"/function/{NAME}", functions.HELLO_ANSWER,
+                                           samples=bench.count(200, 5), evict=[node.state / "server" / "aot"], **options)
+        report.set("wasm_cold_ms_p50", result["first_byte_ms"]["p50"], result)
+        report.set("wasm_cold_ms_p99", result["first_byte_ms"]["p99"],
+                   "the samples of wasm_cold_ms_p50" if "wasm_cold_ms_p50" in report.wanted else result)
+
+
+def measure_saturated(bench):
+    """wrk with 32 connections on the same cores; nginx in turn; then a run that compares every body."""
+    peers.need_wrk()
+    report = bench.report
+    rounds, seconds = bench.count(5, 1), bench.count(8, 2)
+    with contextlib.ExitStack() as stack:
+        node = stack.enter_context(node_with_hello(bench))
+        sides = {"node": node.url(NAME)}
+        with contextlib.suppress(Unavailable):
+            address = stack.enter_context(peers.nginx(bench.folder, functions.HELLO_ANSWER))
+            sides["nginx"] = f"http://{address}/file"
+        checked = peers.wrk_checked(bench, node.url(NAME), bench.count(3, 1), functions.HELLO_ANSWER)
+        busy = report.check_quiet("wasm_saturated_rps")
+        runs = {side: [] for side in sides}
+        for _ in range(rounds):
+            for side, url in sides.items():
+                runs[side].append(peers.wrk(url, seconds))
+    for side in runs.values():
+        for run in side:
+            del run["text"]
+    rates = {side: [run["requests_per_second"] for run in of] for side, of in runs.items()}
+    report.set("wasm_saturated_rps", statistics.median(rates["node"]),
+               {"rates": rates["node"], "runs": runs["node"], "seconds_each": seconds, "connections": 32,
+                "answers_compared": checked, "busy_ratio_before": busy})
+    if "nginx" in rates:
+        median = statistics.median(rates["nginx"])
+        report.set_peer("wasm_saturated_rps", {"text": f"nginx static {median:,.0f} here", "runs": runs["nginx"]})
