@@ -60,8 +60,8 @@ std::string CpuFeatures() {
 
 std::string WasmtimeFingerprint() {
   // The last word is raised when MakeConfig changes what the compiler emits.
-  return std::string("wasmtime/" WASMTIME_VERSION "/") + kTarget + "/cpu-" +
-         Sha256(CpuFeatures()).value.substr(0, 16) + "/cranelift-speed-epoch-1";
+  return std::string("wasmtime/" WASMTIME_VERSION "/build-" HS_WASMTIME_BUILD "/") + kTarget +
+         "/cpu-" + Sha256(CpuFeatures()).value.substr(0, 16) + "/options-1";
 }
 
 }  // namespace hybridserve

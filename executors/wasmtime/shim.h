@@ -24,8 +24,9 @@ typedef struct hybridserve_budget_t {
 /// Bounds what instances of `store` may hold. `budget` outlives the store.
 void hybridserve_store_set_budget(wasmtime_store_t* store, hybridserve_budget_t* budget);
 
-/// Lets the pool ask the kernel which pages a guest wrote, where that works.
-void hybridserve_pooling_pagemap_scan(wasmtime_pooling_allocation_config_t* config);
+/// Lets the pool ask the kernel which pages a guest wrote. Returns whether that works here: it
+/// needs Linux 6.7 and /proc/self/pagemap, now and when the engine is made.
+bool hybridserve_pooling_pagemap_scan(wasmtime_pooling_allocation_config_t* config);
 
 #ifdef __cplusplus
 }

@@ -16,11 +16,6 @@ namespace hybridserve {
 
 struct WasmtimeOptions {
   uint32_t threads = 32;  ///< Instances at once.
-  /// Bytes of each instance's memory that stay resident between runs: cleared by hand, which costs
-  /// no page faults and no TLB shootdowns for what a small guest touches.
-  uint64_t keep_resident_bytes = 1u << 20;
-  bool pagemap_scan = true;
-  bool parallel_compilation = true;
 };
 
 /// Errors: kInternal the engine could not be made.

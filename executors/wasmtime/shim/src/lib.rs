@@ -11,7 +11,9 @@ pub use wasmtime_c_api::*;
 use std::fs::File;
 use std::mem::{align_of, size_of};
 use std::os::fd::FromRawFd;
-use wasmtime_c_api::wasmtime::{Enabled, Engine, Module, ResourceLimiter, Result};
+use wasmtime_c_api::wasmtime::{
+    Enabled, Engine, Module, PoolingAllocationConfig, ResourceLimiter, Result,
+};
 
 macro_rules! assert_same_layout {
     ($outer:ty, $inner:ty) => {
@@ -26,7 +28,7 @@ assert_same_layout!(wasmtime_module_t, Module);
 assert_same_layout!(wasmtime_store_t, WasmtimeStore);
 assert_same_layout!(
     wasmtime_pooling_allocation_config_t,
-    wasmtime_c_api::wasmtime::PoolingAllocationConfig
+    PoolingAllocationConfig
 );
 
 /// `wasmtime_module_deserialize_file` for a descriptor instead of a path, since the jail has no
@@ -118,15 +120,15 @@ pub unsafe extern "C" fn hybridserve_store_set_budget(
 }
 
 /// Lets the pool ask the kernel which pages a guest wrote (PAGEMAP_SCAN, Linux 6.7) instead of
-/// clearing a fixed amount, where that works: the process needs /proc/self/pagemap when the engine
-/// is made.
+/// clearing a fixed amount. Returns whether that works here: the kernel knows it, and the process
+/// can open /proc/self/pagemap now and when the engine is made.
 #[unsafe(no_mangle)]
 pub extern "C" fn hybridserve_pooling_pagemap_scan(
     config: &mut wasmtime_pooling_allocation_config_t,
-) {
+) -> bool {
     let config = unsafe {
-        &mut *(config as *mut wasmtime_pooling_allocation_config_t)
-            .cast::<wasmtime_c_api::wasmtime::PoolingAllocationConfig>()
+        &mut *(config as *mut wasmtime_pooling_allocation_config_t).cast::<PoolingAllocationConfig>()
     };
     config.pagemap_scan(Enabled::Auto);
+    PoolingAllocationConfig::is_pagemap_scan_available()
 }
