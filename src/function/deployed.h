@@ -19,7 +19,8 @@ struct Deployed {
   Manifest manifest;
   RevisionId revision;
   Digest module;       ///< Empty: no Wasm build.
-  Digest image;        ///< Digest of the imported image's root file system; empty: no container.
+  Digest image;        ///< Of the image archive, unpacked on this node; empty: no container.
+  std::string image_config;  ///< The image's run configuration as JSON; empty: no container.
   /// Environment and secrets' values together, as the guest gets them. Never logged.
   std::map<std::string, std::string> environment;
 };

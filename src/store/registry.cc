@@ -24,7 +24,10 @@ int64_t Now() {
 system_clock::time_point TimeOf(int64_t ms) { return system_clock::time_point(milliseconds(ms)); }
 
 constexpr char kRevisionColumns[] =
-    "f.name, r.number, r.module, r.image, r.image_config, r.manifest, r.created";
+    "f.name, r.number, r.module, r.image, r.manifest, r.created, coalesce(i.config, '')";
+constexpr char kRevisionTables[] =
+    " FROM functions f JOIN revisions r ON r.function = f.id LEFT JOIN images i ON i.image = "
+    "r.image ";
 
 Revision RevisionOf(SQLite::Statement& row) {
   Revision revision;
@@ -32,9 +35,9 @@ Revision RevisionOf(SQLite::Statement& row) {
   revision.number.value = row.getColumn(1).getInt64();
   revision.content.module.value = row.getColumn(2).getString();
   revision.content.image.value = row.getColumn(3).getString();
-  revision.content.image_config = row.getColumn(4).getString();
-  revision.content.manifest = row.getColumn(5).getString();
-  revision.created = TimeOf(row.getColumn(6).getInt64());
+  revision.content.manifest = row.getColumn(4).getString();
+  revision.created = TimeOf(row.getColumn(5).getInt64());
+  revision.image_config = row.getColumn(6).getString();
   return revision;
 }
 
@@ -173,10 +176,8 @@ std::optional<int64_t> Registry::Impl::IdOf(const FunctionName& function) {
 
 std::optional<Revision> Registry::Impl::Select(const std::string& where,
                                                const FunctionName& function, RevisionId number) {
-  SQLite::Statement query(db, std::string("SELECT ") + kRevisionColumns +
-                                  " FROM functions f JOIN revisions r ON r.function = f.id"
-                                  " WHERE f.name = ?1 AND f.current IS NOT NULL AND " +
-                                  where);
+  SQLite::Statement query(db, std::string("SELECT ") + kRevisionColumns + kRevisionTables +
+                                  "WHERE f.name = ?1 AND f.current IS NOT NULL AND " + where);
   query.bind(1, function.value);
   if (number.value != 0) query.bind(2, number.value);
   if (!query.executeStep()) return std::nullopt;
@@ -258,20 +259,20 @@ Result<Registry::Deployment> Registry::Deploy(const RevisionContent& content,
     TRY(impl_->ClaimHosts(id, hosts));
     const int64_t created = Now();
     SQLite::Statement insert(db,
-                             "INSERT INTO revisions (function, number, module, image, "
-                             "image_config, manifest, created) VALUES (?, ?, ?, ?, ?, ?, ?)");
+                             "INSERT INTO revisions (function, number, module, image, manifest, "
+                             "created) VALUES (?, ?, ?, ?, ?, ?)");
     insert.bind(1, id);
     insert.bind(2, number.value);
     insert.bind(3, content.module.value);
     insert.bind(4, content.image.value);
-    insert.bind(5, content.image_config);
-    insert.bind(6, content.manifest);
-    insert.bind(7, created);
+    insert.bind(5, content.manifest);
+    insert.bind(6, created);
     insert.exec();
     impl_->AppendSwitch(id, number, false);
     impl_->Prune(id);
     transaction.commit();
-    return Deployment{Revision{number, content, TimeOf(created)}, true};
+    std::optional<Revision> added = impl_->Select("r.number = ?2", content.function, number);
+    return Deployment{std::move(*added), true};
   });
 }
 
@@ -329,10 +330,8 @@ Result<std::vector<Revision>> Registry::Revisions(const FunctionName& function) 
   return impl_->Guard([&]() -> Result<std::vector<Revision>> {
     const std::optional<int64_t> id = impl_->IdOf(function);
     if (!id) return NoFunction(function);
-    SQLite::Statement query(impl_->db,
-                            std::string("SELECT ") + kRevisionColumns +
-                                " FROM functions f JOIN revisions r ON r.function = f.id "
-                                "WHERE f.id = ? ORDER BY r.number");
+    SQLite::Statement query(impl_->db, std::string("SELECT ") + kRevisionColumns + kRevisionTables +
+                                           "WHERE f.id = ? ORDER BY r.number");
     query.bind(1, *id);
     std::vector<Revision> revisions;
     while (query.executeStep()) revisions.push_back(RevisionOf(query));
@@ -360,10 +359,8 @@ Result<std::vector<Switch>> Registry::History(const FunctionName& function) {
 
 Result<std::vector<Revision>> Registry::AllCurrent() {
   return impl_->Guard([&]() -> Result<std::vector<Revision>> {
-    SQLite::Statement query(impl_->db,
-                            std::string("SELECT ") + kRevisionColumns +
-                                " FROM functions f JOIN revisions r ON r.function = f.id AND "
-                                "r.number = f.current ORDER BY f.name");
+    SQLite::Statement query(impl_->db, std::string("SELECT ") + kRevisionColumns + kRevisionTables +
+                                           "WHERE r.number = f.current ORDER BY f.name");
     std::vector<Revision> revisions;
     while (query.executeStep()) revisions.push_back(RevisionOf(query));
     return revisions;
@@ -381,12 +378,35 @@ Result<std::set<Digest>> Registry::ReferencedBlobs() {
   });
 }
 
-Result<std::set<Digest>> Registry::ReferencedImages() {
-  return impl_->Guard([&]() -> Result<std::set<Digest>> {
-    SQLite::Statement query(impl_->db, "SELECT DISTINCT image FROM revisions WHERE image != ''");
-    std::set<Digest> digests;
-    while (query.executeStep()) digests.insert(Digest{query.getColumn(0).getString()});
-    return digests;
+Result<> Registry::RecordImage(const Digest& image, const std::string& config) {
+  return impl_->Guard([&]() -> Result<> {
+    SQLite::Statement insert(impl_->db,
+                             "INSERT INTO images (image, config) VALUES (?1, ?2) ON CONFLICT "
+                             "(image) DO UPDATE SET config = ?2 WHERE ?2 != ''");
+    insert.bind(1, image.value);
+    insert.bind(2, config);
+    insert.exec();
+    return {};
+  });
+}
+
+Result<std::vector<Digest>> Registry::UnreferencedImages() {
+  return impl_->Guard([&]() -> Result<std::vector<Digest>> {
+    SQLite::Statement query(impl_->db,
+                            "SELECT image FROM images WHERE image NOT IN (SELECT image FROM "
+                            "revisions) ORDER BY image");
+    std::vector<Digest> images;
+    while (query.executeStep()) images.push_back(Digest{query.getColumn(0).getString()});
+    return images;
+  });
+}
+
+Result<> Registry::ForgetImage(const Digest& image) {
+  return impl_->Guard([&]() -> Result<> {
+    SQLite::Statement remove(impl_->db, "DELETE FROM images WHERE image = ?");
+    remove.bind(1, image.value);
+    remove.exec();
+    return {};
   });
 }
 

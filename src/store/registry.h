@@ -30,10 +30,9 @@ namespace hybridserve {
 /// What a deploy says; the rest of a revision is the registry's.
 struct RevisionContent {
   FunctionName function;
-  Digest module;             ///< Empty: no Wasm build.
-  Digest image;              ///< Empty: no container.
-  std::string image_config;  ///< The image's run configuration as JSON; empty: no container.
-  std::string manifest;      ///< As JSON, with every default filled in.
+  Digest module;         ///< Empty: no Wasm build.
+  Digest image;          ///< Empty: no container.
+  std::string manifest;  ///< As JSON, with every default filled in.
   bool operator==(const RevisionContent&) const = default;
 };
 
@@ -41,6 +40,8 @@ struct Revision {
   RevisionId number;
   RevisionContent content;
   std::chrono::system_clock::time_point created;
+  /// Run configuration of `content.image`; empty: none, or it is not unpacked on this node.
+  std::string image_config;
 };
 
 /// One move of a function's pointer.
@@ -89,8 +90,14 @@ class Registry {
 
   /// Modules and images that some revision refers to.
   Result<std::set<Digest>> ReferencedBlobs();
-  /// Only the images.
-  Result<std::set<Digest>> ReferencedImages();
+
+  /// Notes that `image` is unpacked on this node, with its run configuration as JSON; an empty one
+  /// says that unpacking begins and overwrites nothing.
+  Result<> RecordImage(const Digest& image, const std::string& config);
+  /// Images on this node that no revision refers to.
+  Result<std::vector<Digest>> UnreferencedImages();
+  /// The image is gone from this node.
+  Result<> ForgetImage(const Digest& image);
 
  private:
   struct Impl;

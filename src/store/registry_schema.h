@@ -26,7 +26,6 @@ CREATE TABLE revisions (
   number INTEGER NOT NULL,
   module TEXT NOT NULL,      -- SHA-256, or '' for none.
   image TEXT NOT NULL,
-  image_config TEXT NOT NULL,
   manifest TEXT NOT NULL,
   created INTEGER NOT NULL,  -- Milliseconds since 1970.
   PRIMARY KEY (function, number)
@@ -43,6 +42,10 @@ CREATE TABLE switches (
   rollback INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX switches_by_function ON switches (function);
+CREATE TABLE images (        -- Unpacked, or being unpacked, on this node.
+  image TEXT PRIMARY KEY,
+  config TEXT NOT NULL       -- Its run configuration as JSON; '' until it is unpacked.
+) STRICT, WITHOUT ROWID;
 CREATE TABLE hosts (         -- Of current revisions only.
   host TEXT PRIMARY KEY,
   function INTEGER NOT NULL REFERENCES functions (id)

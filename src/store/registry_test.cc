@@ -43,7 +43,6 @@ class RegistryTest : public testing::Test {
     content.function.value = function;
     content.module = Sha256("module " + text);
     content.image = Sha256("image " + text);
-    content.image_config = "{\"config\":\"" + text + "\"}";
     content.manifest = "{\"text\":\"" + text + "\"}";
     return content;
   }
@@ -152,8 +151,28 @@ TEST_F(RegistryTest, OldRevisionsAreForgottenButNeverTheCurrentOne) {
   const auto revisions = registry->Revisions(FunctionName{"a"}).value();
   ASSERT_EQ(revisions.size(), static_cast<size_t>(Registry::kKeptRevisions));
   EXPECT_EQ(revisions.back().number.value, 20);
-  EXPECT_EQ(registry->ReferencedImages()->size(), revisions.size());
   EXPECT_EQ(registry->ReferencedBlobs()->size(), 2 * revisions.size());
+}
+
+TEST_F(RegistryTest, AnImagesConfigurationComesWithItsRevisions) {
+  const auto registry = Open();
+  const Digest image = Content("a", "one").image;
+  ASSERT_TRUE(registry->RecordImage(image, ""));
+  EXPECT_EQ(registry->UnreferencedImages().value(), std::vector<Digest>{image});
+  ASSERT_TRUE(registry->RecordImage(image, "{\"cmd\":[]}"));
+  ASSERT_TRUE(registry->RecordImage(image, "")) << "unpacking it again overwrites nothing";
+  const auto deployment = registry->Deploy(Content("a", "one"), {});
+  ASSERT_TRUE(deployment);
+  EXPECT_EQ(deployment->revision.image_config, "{\"cmd\":[]}");
+  EXPECT_TRUE(registry->UnreferencedImages()->empty());
+  EXPECT_EQ(registry->AllCurrent()->at(0).image_config, "{\"cmd\":[]}");
+
+  ASSERT_TRUE(registry->Remove(FunctionName{"a"}));
+  EXPECT_EQ(registry->UnreferencedImages().value(), std::vector<Digest>{image});
+  ASSERT_TRUE(registry->ForgetImage(image));
+  EXPECT_TRUE(registry->UnreferencedImages()->empty());
+  Deploy(*registry, "a", "one");
+  EXPECT_EQ(registry->Current(FunctionName{"a"})->image_config, "");
 }
 
 TEST_F(RegistryTest, EverythingIsThereAfterARestart) {
