@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -36,7 +37,7 @@ class Child {
   friend class Children;
   pid_t pid_ = 0;
   UniqueFd ended_;
-  int wait_status_ = 0;  // Written before ended_ is signalled, read after.
+  std::atomic<int> wait_status_ = 0;  // Written before ended_ is signalled.
   class Children* owner_ = nullptr;
 };
 
