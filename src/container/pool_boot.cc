@@ -229,8 +229,8 @@ Awaitable<> WarmPool::Impl::WaitForLastOutput(PoolContainerPtr container) {
 Error WarmPool::Impl::ExitError(const PoolContainer& container) const {
   std::string message = "the " + Quoted(*container.function);
   if (container.exit->out_of_memory) {
-    message += " was killed for using more than limits.memory, " +
-               std::to_string(container.MemoryLimit()) + " bytes,";
+    message += " was killed for using more than limits.memory (" +
+               std::to_string(container.MemoryLimit()) + " bytes)";
   } else if (container.exit->status > 128) {
     message += " was ended by signal " + std::to_string(container.exit->status - 128);
   } else {

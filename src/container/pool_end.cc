@@ -58,6 +58,10 @@ void WarmPool::Impl::EndIdle(PoolSet& set) {
 void WarmPool::Impl::Vacate(const PoolContainer& container) {
   --occupied;
   occupied_memory -= container.MemoryLimit();
+  if (occupied == 0) {
+    measuring.Cancel();
+    measuring_soon = false;
+  }
   if (closed) nothing_left.Set();
 }
 

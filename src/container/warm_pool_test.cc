@@ -1,0 +1,662 @@
+#include "container/warm_pool.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "container/fake/fake_exchange.h"
+#include "container/fake/fake_runtime.h"
+#include "container/test_loop.h"
+
+namespace hybridserve {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using SlotPtr = std::unique_ptr<ContainerPool::Slot>;
+
+// A function whose manifest the test may change before it is used.
+std::shared_ptr<Deployed> Function(const std::string& name, int64_t revision = 1) {
+  auto function = std::make_shared<Deployed>();
+  function->manifest.name.value = name;
+  function->manifest.container.emplace();
+  function->manifest.scale.max_containers = 2;
+  function->manifest.scale.slots = 2;
+  function->revision.value = revision;
+  function->image.value = std::string(64, 'a');
+  return function;
+}
+
+class WarmPoolTest : public testing::Test {
+ protected:
+  WarmPool& Pool() {
+    if (!pool_) {
+      PoolEvents events;
+      events.booted = [this](const Deployed& function, std::string_view outcome, Microseconds) {
+        boots_.push_back(function.manifest.name.value + " " + std::string(outcome));
+      };
+      events.slot_freed = [this](const Deployed&) { ++slots_freed_; };
+      events.log_line = [this](const Deployed&, std::string_view line) {
+        lines_.emplace_back(line);
+      };
+      WarmPoolParts parts;
+      parts.clock = &clock_;
+      pool_ = std::make_unique<WarmPool>(loop_.executor(), runtime_, options_, events, parts);
+    }
+    return *pool_;
+  }
+  void Advance(std::chrono::steady_clock::duration by) {
+    // In steps, as time passes: what a call adds may be due within `by`.
+    for (auto left = by; left > 0ms;) {
+      const auto step = std::min<std::chrono::steady_clock::duration>(left, 50ms);
+      clock_.Advance(step);
+      loop_.Settle();
+      left -= step;
+    }
+  }
+  // Starts a container and waits until it is ready.
+  void Warm(const DeployedPtr& function) {
+    const uint32_t ready = Pool().Look(*function).ready;
+    EXPECT_TRUE(Pool().Prepare(function));
+    loop_.Settle();
+    for (int i = 0; i < 100 && Pool().Look(*function).ready == ready; ++i) Advance(10ms);
+    ASSERT_EQ(Pool().Look(*function).ready, ready + 1);
+  }
+  TestLoop::Task<Result<SlotPtr>> Acquire(const DeployedPtr& function) {
+    return loop_.Start(Pool().Acquire(function));
+  }
+  Result<ForwardResult> Forward(ContainerPool::Slot& slot, FakeExchange& exchange) {
+    return loop_.Run(slot.Forward(exchange, nullptr));
+  }
+
+  TestLoop loop_;
+  ManualClock clock_;
+  FakeRuntime runtime_{loop_.executor(), clock_};
+  PoolOptions options_;
+  std::vector<std::string> boots_;
+  std::vector<std::string> lines_;
+  int slots_freed_ = 0;
+  std::unique_ptr<WarmPool> pool_;
+};
+
+TEST_F(WarmPoolTest, HasNothingUntilItIsToldToPrepare) {
+  const DeployedPtr f = Function("f");
+  EXPECT_EQ(Pool().TryAcquire(f), nullptr);
+  EXPECT_EQ(Pool().Look(*f).starting, 0);
+  EXPECT_TRUE(Pool().Prepare(f));
+  EXPECT_EQ(Pool().Look(*f).starting, 1);
+  EXPECT_EQ(Pool().TryAcquire(f), nullptr);
+  loop_.Settle();
+  EXPECT_EQ(Pool().Look(*f).ready, 1);
+  EXPECT_EQ(Pool().Look(*f).free_slots, 2);
+  EXPECT_THAT(boots_, ElementsAre("f ready"));
+  EXPECT_EQ(slots_freed_, 1);
+  const SlotPtr slot = Pool().TryAcquire(f);
+  ASSERT_NE(slot, nullptr);
+  EXPECT_TRUE(slot->first_use());
+  EXPECT_EQ(Pool().Look(*f).busy_slots, 1);
+}
+
+TEST_F(WarmPoolTest, GivesTheContainerItsLabelPortAndLimits) {
+  auto f = Function("f", 7);
+  f->manifest.limits.memory_bytes = 123 << 20;
+  f->environment["KEY"] = "value";
+  Warm(f);
+  const ContainerSpec* spec = runtime_.Spec(runtime_.ids().at(0));
+  ASSERT_NE(spec, nullptr);
+  EXPECT_EQ(spec->sandbox.label, "f@7");
+  EXPECT_EQ(spec->sandbox.image, f->image);
+  EXPECT_EQ(spec->sandbox.memory_bytes, 123 << 20);
+  EXPECT_EQ(spec->sandbox.environment.at("KEY"), "value");
+  EXPECT_EQ(spec->port, 8080);
+}
+
+TEST_F(WarmPoolTest, ForwardsOverTheConnectionThatFoundItReady) {
+  const DeployedPtr f = Function("f");
+  Warm(f);
+  for (int i = 0; i < 3; ++i) {
+    const SlotPtr slot = Pool().TryAcquire(f);
+    EXPECT_EQ(slot->first_use(), i == 0);
+    FakeExchange exchange(loop_.executor());
+    const Result<ForwardResult> result = Forward(*slot, exchange);
+    ASSERT_TRUE(result) << result.error().message;
+    EXPECT_EQ(exchange.body(), "hello");
+  }
+  EXPECT_EQ(runtime_.connects(), 1);
+}
+
+TEST_F(WarmPoolTest, HandsOutEachSlotOnce) {
+  const DeployedPtr f = Function("f");
+  Warm(f);
+  SlotPtr a = Pool().TryAcquire(f);
+  SlotPtr b = Pool().TryAcquire(f);
+  ASSERT_TRUE(a && b);
+  EXPECT_EQ(Pool().TryAcquire(f), nullptr);
+  EXPECT_EQ(Pool().Look(*f).free_slots, 0);
+  a.reset();
+  EXPECT_EQ(Pool().Look(*f).free_slots, 1);
+  EXPECT_NE(Pool().TryAcquire(f), nullptr);
+}
+
+TEST_F(WarmPoolTest, StartsOneContainerOfAFunctionAtATime) {
+  options_.boots = 4;
+  const DeployedPtr f = Function("f");
+  EXPECT_TRUE(Pool().Prepare(f));
+  EXPECT_TRUE(Pool().Prepare(f));
+  EXPECT_EQ(Pool().Look(*f).starting, 1);
+  loop_.Settle();
+  EXPECT_EQ(runtime_.created(), 1);
+  Warm(f);
+  EXPECT_FALSE(Pool().Prepare(f)) << "scale.max_containers is reached";
+}
+
+TEST_F(WarmPoolTest, KeepsToTheNodesBootSlots) {
+  options_.boots = 2;
+  runtime_.create_time = 100ms;
+  const std::vector<DeployedPtr> functions{Function("a"), Function("b"), Function("c")};
+  for (const auto& function : functions) EXPECT_TRUE(Pool().Prepare(function));
+  loop_.Settle();
+  Advance(50ms);
+  EXPECT_EQ(Pool().LookAtNode().starting, 3);
+  Advance(50ms);
+  EXPECT_EQ(Pool().LookAtNode().ready, 2);
+  EXPECT_EQ(Pool().Look(*functions[2]).starting, 1);
+  Advance(100ms);
+  EXPECT_EQ(Pool().LookAtNode().ready, 3);
+  EXPECT_THAT(boots_, ElementsAre("a ready", "b ready", "c ready"));
+}
+
+TEST_F(WarmPoolTest, ExpiresAContainerAfterKeepAliveWithoutWork) {
+  const DeployedPtr f = Function("f");
+  Warm(f);
+  Advance(59s);
+  Pool().TryAcquire(f).reset();
+  Advance(59s);
+  EXPECT_EQ(Pool().Look(*f).ready, 1);
+  Advance(2s);
+  EXPECT_EQ(Pool().Look(*f).ready, 0);
+  EXPECT_EQ(runtime_.alive(), 0);
+  EXPECT_EQ(clock_.Next(), Clock::TimePoint::max()) << "an empty pool waits for nothing";
+}
+
+TEST_F(WarmPoolTest, DoesNotExpireABusyContainer) {
+  const DeployedPtr f = Function("f");
+  Warm(f);
+  SlotPtr slot = Pool().TryAcquire(f);
+  Advance(300s);
+  EXPECT_EQ(Pool().Look(*f).ready, 1);
+  slot.reset();
+  Advance(61s);
+  EXPECT_EQ(runtime_.alive(), 0);
+}
+
+TEST_F(WarmPoolTest, KeepsMinWarmContainersAndReplacesTheDead) {
+  auto f = Function("f");
+  f->manifest.scale.min_warm = 1;
+  Pool().KeepWarm(f);
+  loop_.Settle();
+  EXPECT_EQ(Pool().Look(*f).ready, 1);
+  Warm(f);
+  Advance(100s);
+  EXPECT_EQ(Pool().Look(*f).ready, 1) << "only the surplus one expires";
+  runtime_.Exit(runtime_.ids().at(0), 1);
+  loop_.Settle();
+  EXPECT_EQ(Pool().Look(*f).failures_in_row, 1);
+  Advance(2s);
+  EXPECT_EQ(Pool().Look(*f).ready, 1);
+  Pool().Retire(f);
+  loop_.Settle();
+  EXPECT_EQ(runtime_.alive(), 0);
+}
+
+TEST_F(WarmPoolTest, MakesRoomByEndingTheLongestIdleContainerOfAnotherFunction) {
+  options_.max_containers = 2;
+  const DeployedPtr a = Function("a"), b = Function("b"), c = Function("c");
+  Warm(a);
+  Advance(1s);
+  Warm(b);
+  Advance(1s);
+  Pool().TryAcquire(a).reset();  // b is idle for longer now
+  runtime_.destroy_time = 30ms;
+  EXPECT_TRUE(Pool().Prepare(c));
+  loop_.Settle();
+  EXPECT_EQ(runtime_.created(), 2) << "room is there only once the other is gone";
+  Advance(100ms);
+  EXPECT_EQ(Pool().Look(*a).ready, 1);
+  EXPECT_EQ(Pool().Look(*b).ready, 0);
+  EXPECT_EQ(Pool().Look(*c).ready, 1);
+  EXPECT_EQ(runtime_.most_alive(), 2);
+}
+
+TEST_F(WarmPoolTest, NeverEndsABusyOrProtectedContainerForRoom) {
+  options_.max_containers = 2;
+  auto a = Function("a");
+  a->manifest.scale.min_warm = 1;
+  const DeployedPtr b = Function("b"), c = Function("c");
+  Pool().KeepWarm(a);
+  loop_.Settle();
+  Warm(b);
+  const SlotPtr slot = Pool().TryAcquire(b);
+  EXPECT_FALSE(Pool().Prepare(c));
+  EXPECT_EQ(runtime_.alive(), 2);
+}
+
+TEST_F(WarmPoolTest, KeepsToTheNodesMemory) {
+  options_.memory_bytes = 300 << 20;
+  auto a = Function("a"), b = Function("b"), big = Function("big"), huge = Function("huge");
+  big->manifest.limits.memory_bytes = 256 << 20;
+  huge->manifest.limits.memory_bytes = 1 << 30;
+  Warm(a);
+  Warm(b);
+  EXPECT_FALSE(Pool().Prepare(huge)) << "it never fits, and nothing is ended for it";
+  EXPECT_EQ(Pool().LookAtNode().ready, 2);
+  Warm(big);
+  EXPECT_EQ(Pool().LookAtNode().ready, 1);
+}
+
+TEST_F(WarmPoolTest, TellsWhyAContainerEndedBeforeItListened) {
+  runtime_.program = [](const ContainerSpec&) {
+    FakeProgram program;
+    program.listens_after.reset();
+    program.exits_after = 5ms;
+    program.exit_status = 3;
+    program.output = "starting\ncannot open /data\n";
+    return program;
+  };
+  const DeployedPtr f = Function("f");
+  auto task = Acquire(f);
+  Advance(200ms);
+  ASSERT_TRUE(task.done());
+  ASSERT_FALSE(task.result());
+  EXPECT_EQ(task.result().error().code, Code::kFunctionFailed);
+  EXPECT_THAT(task.result().error().message, HasSubstr("exited with status 3 before it listened"));
+  EXPECT_THAT(task.result().error().message, HasSubstr("cannot open /data"));
+  EXPECT_EQ(runtime_.alive(), 0);
+  EXPECT_THAT(boots_, ElementsAre("f failed"));
+  EXPECT_EQ(Pool().Look(*f).failures_in_row, 1);
+  EXPECT_TRUE(Pool().Look(*f).last_failure.has_value());
+}
+
+TEST_F(WarmPoolTest, TellsThatAContainerNeverListens) {
+  runtime_.program = [](const ContainerSpec&) {
+    FakeProgram program;
+    program.listens_after.reset();
+    program.output = "listening on port 3000\n";
+    return program;
+  };
+  const DeployedPtr f = Function("f");
+  auto task = Acquire(f);
+  Advance(9s);
+  EXPECT_FALSE(task.done()) << "start_timeout counts, not queue_timeout";
+  Advance(2s);
+  ASSERT_TRUE(task.done());
+  ASSERT_FALSE(task.result());
+  EXPECT_EQ(task.result().error().code, Code::kTimeout);
+  EXPECT_THAT(task.result().error().message, HasSubstr("start timeout"));
+  EXPECT_THAT(task.result().error().message, HasSubstr("port 8080"));
+  EXPECT_THAT(task.result().error().message, HasSubstr("listening on port 3000"));
+  EXPECT_EQ(runtime_.alive(), 0);
+}
+
+TEST_F(WarmPoolTest, DoesNotTryAFailedStartAgainAtOnce) {
+  runtime_.start_error = Error{Code::kInvalidArgument, "no such program"};
+  const DeployedPtr f = Function("f");
+  auto first = Acquire(f);
+  ASSERT_TRUE(first.done());
+  EXPECT_EQ(first.result().error().code, Code::kInvalidArgument);
+  auto second = Acquire(f);
+  ASSERT_TRUE(second.done());
+  EXPECT_EQ(second.result().error().code, Code::kInvalidArgument);
+  EXPECT_THAT(second.result().error().message, HasSubstr("not tried again at once"));
+  EXPECT_EQ(runtime_.created(), 1);
+  runtime_.start_error.reset();
+  Advance(2s);
+  auto third = Acquire(f);
+  ASSERT_TRUE(third.done());
+  EXPECT_TRUE(third.result());
+  EXPECT_EQ(runtime_.alive(), 1);
+}
+
+TEST_F(WarmPoolTest, ForgetsFailuresOnceARequestWasAnswered) {
+  const DeployedPtr f = Function("f");
+  runtime_.create_error = Error{Code::kUnavailable, "no"};
+  Pool().Prepare(f);
+  loop_.Settle();
+  EXPECT_EQ(Pool().Look(*f).failures_in_row, 1);
+  runtime_.create_error.reset();
+  Warm(f);
+  FakeExchange exchange(loop_.executor());
+  ASSERT_TRUE(Forward(*Pool().TryAcquire(f), exchange));
+  EXPECT_EQ(Pool().Look(*f).failures_in_row, 0);
+  EXPECT_EQ(Pool().Look(*f).last_failure, std::nullopt);
+}
+
+TEST_F(WarmPoolTest, WaitersGetSlotsInTheirOrderAndMoreContainersAreStarted) {
+  auto f = Function("f");
+  f->manifest.scale.slots = 1;
+  std::vector<TestLoop::Task<Result<SlotPtr>>> tasks;
+  for (int i = 0; i < 4; ++i) tasks.push_back(Acquire(f));
+  EXPECT_TRUE(tasks[0].done());
+  EXPECT_TRUE(tasks[1].done());
+  EXPECT_FALSE(tasks[2].done());
+  EXPECT_EQ(runtime_.created(), 2) << "as many as scale.max_containers allows";
+  tasks[1].result()->reset();
+  loop_.Settle();
+  EXPECT_TRUE(tasks[2].done());
+  EXPECT_FALSE(tasks[3].done());
+}
+
+TEST_F(WarmPoolTest, AWaiterWithoutASlotTimesOut) {
+  auto f = Function("f");
+  f->manifest.scale.slots = 1;
+  f->manifest.scale.max_containers = 1;
+  auto first = Acquire(f);
+  auto second = Acquire(f);
+  Advance(4900ms);
+  EXPECT_FALSE(second.done());
+  Advance(200ms);
+  ASSERT_TRUE(second.done());
+  ASSERT_FALSE(second.result());
+  EXPECT_EQ(second.result().error().code, Code::kTimeout);
+  EXPECT_THAT(second.result().error().message, HasSubstr("queue timeout"));
+}
+
+TEST_F(WarmPoolTest, AWaiterWaitsForRoomAndIsToldThatThereWasNone) {
+  options_.max_containers = 1;
+  auto a = Function("a"), b = Function("b");
+  auto busy = Acquire(a);
+  auto waits = Acquire(b);
+  auto late = Acquire(b);
+  EXPECT_FALSE(waits.done());
+  Advance(6s);
+  ASSERT_TRUE(waits.done());
+  EXPECT_EQ(waits.result().error().code, Code::kUnavailable);
+  EXPECT_THAT(waits.result().error().message, HasSubstr("limit of 1 containers"));
+  auto again = Acquire(b);
+  busy.result()->reset();
+  loop_.Settle();
+  EXPECT_TRUE(again.done()) << "the idle container of another function made room";
+  EXPECT_TRUE(again.result());
+  EXPECT_EQ(runtime_.most_alive(), 1);
+}
+
+TEST_F(WarmPoolTest, ACancelledWaiterLeavesNothingBehind) {
+  auto f = Function("f");
+  f->manifest.scale.slots = 1;
+  f->manifest.scale.max_containers = 1;
+  auto first = Acquire(f);
+  auto second = Acquire(f);
+  auto third = Acquire(f);
+  second.Cancel();
+  loop_.Settle();
+  ASSERT_TRUE(second.done());
+  EXPECT_EQ(second.result().error().code, Code::kCancelled);
+  first.result()->reset();
+  loop_.Settle();
+  EXPECT_TRUE(third.done());
+  third.result()->reset();
+  EXPECT_EQ(Pool().Look(*f).free_slots, 1);
+}
+
+TEST_F(WarmPoolTest, ACancelledRequestFreesItsSlotAndClosesItsConnection) {
+  runtime_.program = [](const ContainerSpec&) {
+    FakeProgram program;
+    program.serve = [](FakeSocket& socket) -> boost::asio::awaitable<void> {
+      std::string buffer;
+      while (true) {
+        const auto request = co_await ReadFakeRequest(socket, buffer);
+        if (!request) co_return;
+      }
+    };
+    return program;
+  };
+  const DeployedPtr f = Function("f");
+  Warm(f);
+  FakeExchange exchange(loop_.executor());
+  SlotPtr slot = Pool().TryAcquire(f);
+  auto task = loop_.Start(slot->Forward(exchange, nullptr));
+  EXPECT_FALSE(task.done());
+  task.Cancel();
+  loop_.Settle();
+  ASSERT_TRUE(task.done());
+  EXPECT_EQ(task.result().error().code, Code::kCancelled);
+  slot.reset();
+  EXPECT_EQ(Pool().Look(*f).free_slots, 2);
+  EXPECT_EQ(runtime_.open_connections(runtime_.ids().at(0)), 0);
+}
+
+TEST_F(WarmPoolTest, RetireEndsIdleContainersAtOnceAndBusyOnesAfterTheirRequests) {
+  auto f = Function("f");
+  f->manifest.scale.slots = 1;
+  Warm(f);
+  SlotPtr slot = Pool().TryAcquire(f);
+  Warm(f);
+  EXPECT_EQ(runtime_.alive(), 2);
+  Pool().Retire(f);
+  loop_.Settle();
+  EXPECT_EQ(runtime_.alive(), 1);
+  EXPECT_FALSE(Pool().Prepare(f));
+  FakeExchange exchange(loop_.executor());
+  EXPECT_TRUE(Forward(*slot, exchange));
+  slot.reset();
+  loop_.Settle();
+  EXPECT_EQ(runtime_.alive(), 0);
+}
+
+TEST_F(WarmPoolTest, RetireStopsAStartUnlessSomeoneWaitsForIt) {
+  runtime_.program = [](const ContainerSpec&) {
+    FakeProgram program;
+    program.listens_after = 100ms;
+    return program;
+  };
+  const DeployedPtr f = Function("f"), g = Function("g");
+  Pool().Prepare(f);
+  Pool().Retire(f);
+  Advance(10ms);
+  EXPECT_EQ(runtime_.alive(), 0);
+  EXPECT_THAT(boots_, ElementsAre("f cancelled"));
+
+  auto waiting = Acquire(g);
+  Pool().Retire(g);
+  Advance(200ms);
+  ASSERT_TRUE(waiting.done());
+  ASSERT_TRUE(waiting.result()) << "a deploy drops no request";
+  waiting.result()->reset();
+  loop_.Settle();
+  EXPECT_EQ(runtime_.alive(), 0);
+}
+
+TEST_F(WarmPoolTest, RevisionsOfOneFunctionDoNotMix) {
+  const DeployedPtr old = Function("f", 1), next = Function("f", 2);
+  Warm(old);
+  EXPECT_EQ(Pool().TryAcquire(next), nullptr);
+  Warm(next);
+  Pool().Retire(old);
+  loop_.Settle();
+  EXPECT_EQ(Pool().TryAcquire(old), nullptr);
+  EXPECT_NE(Pool().TryAcquire(next), nullptr);
+}
+
+TEST_F(WarmPoolTest, KeepWarmTakesBackARetirement) {
+  auto f = Function("f");
+  f->manifest.scale.min_warm = 1;
+  Warm(f);
+  SlotPtr slot = Pool().TryAcquire(f);
+  Pool().Retire(f);
+  Pool().KeepWarm(f);
+  slot.reset();
+  loop_.Settle();
+  EXPECT_EQ(Pool().Look(*f).free_slots, 2);
+}
+
+TEST_F(WarmPoolTest, ADeadContainerIsReplacedForThoseWhoWait) {
+  auto f = Function("f");
+  f->manifest.scale.slots = 1;
+  f->manifest.scale.max_containers = 1;
+  Warm(f);
+  SlotPtr slot = Pool().TryAcquire(f);
+  FakeExchange exchange(loop_.executor());
+  ASSERT_TRUE(Forward(*slot, exchange));
+  auto waiting = Acquire(f);
+  runtime_.Exit(runtime_.ids().at(0), 137, true);
+  loop_.Settle();
+  ASSERT_TRUE(waiting.done());
+  EXPECT_TRUE(waiting.result()) << waiting.result().error().message;
+  EXPECT_EQ(runtime_.created(), 2);
+  slot.reset();
+  EXPECT_EQ(Pool().Look(*f).busy_slots, 1);
+}
+
+TEST_F(WarmPoolTest, ARequestIsToldWhyItsContainerDied) {
+  runtime_.program = [](const ContainerSpec&) {
+    FakeProgram program;
+    program.serve = [](FakeSocket& socket) -> boost::asio::awaitable<void> {
+      std::string buffer;
+      while (true) {
+        const auto request = co_await ReadFakeRequest(socket, buffer);
+        if (!request) co_return;
+      }
+    };
+    return program;
+  };
+  const DeployedPtr f = Function("f");
+  Warm(f);
+  SlotPtr slot = Pool().TryAcquire(f);
+  FakeExchange exchange(loop_.executor());
+  auto task = loop_.Start(slot->Forward(exchange, nullptr));
+  runtime_.WriteLog(runtime_.ids().at(0), "out of ideas\n");
+  loop_.Settle();
+  runtime_.Exit(runtime_.ids().at(0), 137, true);
+  loop_.Settle();
+  ASSERT_TRUE(task.done());
+  EXPECT_EQ(task.result().error().code, Code::kFunctionFailed);
+  EXPECT_THAT(task.result().error().message, HasSubstr("limits.memory"));
+  EXPECT_THAT(task.result().error().message, HasSubstr("out of ideas"));
+  EXPECT_THAT(lines_, ElementsAre("out of ideas"));
+  slot.reset();
+  loop_.Settle();
+  EXPECT_EQ(runtime_.alive(), 0);
+}
+
+TEST_F(WarmPoolTest, AConnectionThatWasClosedMeanwhileIsReplaced) {
+  const DeployedPtr f = Function("f");
+  Warm(f);
+  runtime_.CloseConnections(runtime_.ids().at(0));
+  loop_.Settle();
+  FakeExchange exchange(loop_.executor());
+  exchange.Post("not idempotent, and nothing was sent");
+  SlotPtr slot = Pool().TryAcquire(f);
+  const Result<ForwardResult> result = Forward(*slot, exchange);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(runtime_.connects(), 2);
+}
+
+TEST_F(WarmPoolTest, ARequestCanGoElsewhereWhenTheContainerNoLongerListens) {
+  const DeployedPtr f = Function("f");
+  Warm(f);
+  runtime_.StopListening(runtime_.ids().at(0));
+  FakeExchange exchange(loop_.executor());
+  SlotPtr slot = Pool().TryAcquire(f);
+  const Result<ForwardResult> result = Forward(*slot, exchange);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, Code::kUnavailable);
+  EXPECT_FALSE(exchange.answered());
+  EXPECT_EQ(Pool().TryAcquire(f), nullptr) << "it takes no new work";
+  slot.reset();
+  loop_.Settle();
+  EXPECT_EQ(runtime_.alive(), 0);
+}
+
+TEST_F(WarmPoolTest, AdoptsWhatARestartLeftAndRemovesTheRest) {
+  const auto survivor = [this](const std::string& label) {
+    ContainerSpec spec;
+    spec.sandbox.label = label;
+    return runtime_.AddSurvivor(spec);
+  };
+  const ContainerId known = survivor("f@3");
+  survivor("f@2");
+  survivor("gone@1");
+  survivor("");
+  const DeployedPtr f = Function("f", 3);
+  const Result<> adopted = loop_.Run(
+      Pool().Adopt([&f](std::string_view label) { return label == "f@3" ? f : DeployedPtr(); }));
+  ASSERT_TRUE(adopted);
+  loop_.Settle();
+  EXPECT_THAT(runtime_.ids(), ElementsAre(known));
+  SlotPtr slot = Pool().TryAcquire(f);
+  ASSERT_NE(slot, nullptr);
+  EXPECT_FALSE(slot->first_use());
+  FakeExchange exchange(loop_.executor());
+  EXPECT_TRUE(Forward(*slot, exchange));
+  runtime_.WriteLog(known, "still here\n");
+  loop_.Settle();
+  EXPECT_THAT(lines_, ElementsAre("still here"));
+  slot.reset();
+  Advance(61s);
+  EXPECT_EQ(runtime_.alive(), 0);
+}
+
+TEST_F(WarmPoolTest, DrainEndsEverythingAndRefusesNewWork) {
+  auto f = Function("f"), g = Function("g"), h = Function("h");
+  f->manifest.scale.slots = 1;
+  f->manifest.scale.max_containers = 1;
+  Warm(f);
+  SlotPtr slot = Pool().TryAcquire(f);
+  auto waiting = Acquire(f);
+  runtime_.create_time = 50ms;
+  runtime_.destroy_time = 50ms;
+  Pool().Prepare(g);
+  Pool().Prepare(h);
+  auto drained = loop_.Start(Pool().Drain());
+  EXPECT_FALSE(drained.done());
+  Advance(300ms);
+  ASSERT_TRUE(drained.done());
+  EXPECT_EQ(runtime_.alive(), 0);
+  ASSERT_TRUE(waiting.done());
+  EXPECT_EQ(waiting.result().error().code, Code::kUnavailable);
+  EXPECT_FALSE(Pool().Prepare(f));
+  EXPECT_EQ(Pool().TryAcquire(f), nullptr);
+  auto refused = Acquire(f);
+  EXPECT_EQ(refused.result().error().code, Code::kUnavailable);
+  slot.reset();
+}
+
+TEST_F(WarmPoolTest, MeasuresTheMemoryThatContainersUse) {
+  const DeployedPtr f = Function("f");
+  Warm(f);
+  EXPECT_EQ(Pool().UsedMemory().bytes, 0);
+  Advance(1s);
+  EXPECT_EQ(Pool().UsedMemory().bytes, 1 << 20);
+  Advance(61s);
+  EXPECT_EQ(Pool().UsedMemory().bytes, 0);
+}
+
+TEST_F(WarmPoolTest, AContainerThatCannotBeRemovedIsTriedAgain) {
+  const DeployedPtr f = Function("f");
+  Warm(f);
+  runtime_.destroy_error = Error{Code::kInternal, "busy"};
+  Pool().Retire(f);
+  Advance(1s);
+  EXPECT_EQ(Pool().LookAtNode().ready, 0);
+  auto drained = loop_.Start(Pool().Drain());
+  EXPECT_TRUE(drained.done());
+}
+
+TEST_F(WarmPoolTest, AFunctionWithoutAnImageGetsNoContainer) {
+  auto f = Function("f"), g = Function("g");
+  f->image.value.clear();
+  g->manifest.scale.max_containers = 0;
+  for (const auto& function : {f, g}) {
+    EXPECT_FALSE(Pool().Prepare(function));
+    auto task = Acquire(function);
+    ASSERT_TRUE(task.done());
+    EXPECT_EQ(task.result().error().code, Code::kUnavailable);
+  }
+}
+
+}  // namespace
+}  // namespace hybridserve
