@@ -15,7 +15,8 @@
 enum { kMaxConnections = 256, kMaxHead = 16384 };
 
 static const char kAnswer[] =
-    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 20\r\n\r\nhello from a server\n";
+    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 20\r\n\r\nhello from a "
+    "server\n";
 
 static struct pollfd polled[kMaxConnections + 1];  // [0] listens.
 static char heads[kMaxConnections + 1][kMaxHead];
@@ -46,12 +47,12 @@ static void Accept(void) {
 
 // Answers every whole head that has come. Returns 0 when the connection is over.
 static int Serve(int i) {
-  char *const head = heads[i];
+  char* const head = heads[i];
   const ssize_t got = recv(polled[i].fd, head + head_bytes[i], kMaxHead - head_bytes[i], 0);
   if (got <= 0) return 0;
   head_bytes[i] += (size_t)got;
   for (;;) {
-    char *const end = memmem(head, head_bytes[i], "\r\n\r\n", 4);
+    char* const end = memmem(head, head_bytes[i], "\r\n\r\n", 4);
     if (end == NULL) return head_bytes[i] < kMaxHead;
     if (send(polled[i].fd, kAnswer, sizeof kAnswer - 1, MSG_NOSIGNAL) < 0) return 0;
     const size_t used = (size_t)(end + 4 - head);
@@ -61,14 +62,14 @@ static int Serve(int i) {
 }
 
 int main(void) {
-  const char *const port = getenv("PORT");
+  const char* const port = getenv("PORT");
   const int fd = socket(AF_INET, SOCK_STREAM, 0);
   const int on = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   const struct sockaddr_in address = {.sin_family = AF_INET,
                                       .sin_port = htons((unsigned short)(port ? atoi(port) : 8080)),
                                       .sin_addr.s_addr = htonl(INADDR_ANY)};
-  if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof address) != 0 ||
+  if (fd < 0 || bind(fd, (const struct sockaddr*)&address, sizeof address) != 0 ||
       listen(fd, 1024) != 0) {
     perror("static-server: listen");
     return 1;

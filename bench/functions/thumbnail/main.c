@@ -1,5 +1,5 @@
-// A function of the size that real ones have, about 100 KB of Wasm: it decodes an image with stb_image
-// and answers with its size and mean colour. What is measured is its deployment.
+// A function of the size that real ones have, about 100 KB of Wasm: it decodes an image with
+// stb_image and answers with its size and mean colour. What is measured is its deployment.
 // Contract: CGI (docs/function-contract.md).
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,19 +13,20 @@
 
 enum { kMaxBody = 16 << 20 };
 
-static unsigned char *ReadBody(size_t *bytes) {
-  unsigned char *const body = malloc(kMaxBody);
+static unsigned char* ReadBody(size_t* bytes) {
+  unsigned char* const body = malloc(kMaxBody);
   *bytes = body == NULL ? 0 : fread(body, 1, kMaxBody, stdin);
   return body;
 }
 
 int main(void) {
   size_t bytes = 0;
-  unsigned char *const body = ReadBody(&bytes);
+  unsigned char* const body = ReadBody(&bytes);
   int width = 0, height = 0;
-  unsigned char *const pixels = stbi_load_from_memory(body, (int)bytes, &width, &height, NULL, 3);
+  unsigned char* const pixels = stbi_load_from_memory(body, (int)bytes, &width, &height, NULL, 3);
   if (pixels == NULL) {
-    printf("Status: 415\r\nContent-Type: text/plain\r\n\r\nnot an image: %s\n", stbi_failure_reason());
+    printf("Status: 415\r\nContent-Type: text/plain\r\n\r\nnot an image: %s\n",
+           stbi_failure_reason());
     return 0;
   }
   double sum[3] = {0, 0, 0};
