@@ -33,6 +33,10 @@ void WarmPool::Impl::End(const PoolContainerPtr& container) {
   container->set = nullptr;
   --live;
   live_memory -= container->MemoryLimit();
+  if (live == 0) {
+    sweep.Cancel();
+    sweep_at = Clock::TimePoint::max();
+  }
   const ContainerState state = std::exchange(container->state, ContainerState::kEnding);
   container->idle.clear();
   if (state == ContainerState::kQueued) {

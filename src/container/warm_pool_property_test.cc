@@ -1,0 +1,272 @@
+// What holds of the pool whatever happens to it: random events against the fake runtime and a clock
+// that is moved by hand.
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+#include <rapidcheck/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "container/fake/fake_runtime.h"
+#include "container/test_loop.h"
+#include "container/warm_pool.h"
+
+namespace hybridserve {
+namespace {
+
+using namespace std::chrono_literals;
+using SlotPtr = std::unique_ptr<ContainerPool::Slot>;
+
+enum class Kind : uint8_t {
+  kPrepare,
+  kTryAcquire,
+  kAcquire,
+  kRelease,
+  kCancel,
+  kExit,
+  kStopListening,
+  kAdvance,
+  kDeploy,
+  kKeepWarm,
+  kChangeProgram,
+};
+constexpr int kKinds = 11;
+
+struct Step {
+  Kind kind;
+  uint32_t which;  // the function, slot, waiter or container, modulo how many there are
+};
+
+std::ostream& operator<<(std::ostream& out, const Step& step) {
+  return out << static_cast<int>(step.kind) << "/" << step.which;
+}
+
+constexpr size_t kFunctions = 3;
+
+class World {
+ public:
+  explicit World(PoolOptions options) : options_(options) {
+    runtime_.create_time = 3ms;
+    runtime_.destroy_time = 7ms;
+    runtime_.program = [this](const ContainerSpec&) { return program_; };
+    PoolEvents events;
+    events.slot_freed = [](const Deployed&) {};
+    WarmPoolParts parts;
+    parts.clock = &clock_;
+    pool_ = std::make_unique<WarmPool>(loop_.executor(), runtime_, options, events, parts);
+    for (size_t i = 0; i < kFunctions; ++i) live_[i] = Make(i, 1);
+  }
+
+  void Do(const Step& step) {
+    const DeployedPtr& function = live_[step.which % kFunctions];
+    switch (step.kind) {
+      case Kind::kPrepare:
+        pool_->Prepare(function);
+        break;
+      case Kind::kTryAcquire:
+        if (SlotPtr slot = pool_->TryAcquire(function)) slots_.push_back(std::move(slot));
+        break;
+      case Kind::kAcquire:
+        waiting_.push_back({function, loop_.Start(pool_->Acquire(function))});
+        break;
+      case Kind::kRelease:
+        if (!slots_.empty()) slots_.erase(slots_.begin() + step.which % slots_.size());
+        break;
+      case Kind::kCancel:
+        if (!waiting_.empty()) {
+          std::next(waiting_.begin(), step.which % waiting_.size())->task.Cancel();
+        }
+        break;
+      case Kind::kExit:
+      case Kind::kStopListening:
+        if (const auto ids = runtime_.ids(); !ids.empty()) {
+          const ContainerId id = ids[step.which % ids.size()];
+          step.kind == Kind::kExit ? runtime_.Exit(id, 1) : runtime_.StopListening(id);
+        }
+        break;
+      case Kind::kAdvance:
+        Advance(std::array{1ms, 10ms, 300ms, 4000ms}[step.which % 4]);
+        break;
+      case Kind::kDeploy: {
+        const DeployedPtr old = function;
+        live_[step.which % kFunctions] = Make(step.which % kFunctions, old->revision.value + 1);
+        pool_->Retire(old);
+        break;
+      }
+      case Kind::kKeepWarm:
+        pool_->KeepWarm(function);
+        break;
+      case Kind::kChangeProgram:
+        ChangeProgram(step.which);
+        break;
+    }
+    loop_.Settle();
+    Collect();
+    Check();
+  }
+
+  // Everything is let go: after every timeout and keep_alive nothing may be left.
+  void CheckThatItScalesToZero() {
+    slots_.clear();
+    for (const DeployedPtr& function : live_) pool_->Retire(function);
+    for (int i = 0; i < 40 && !IsEmpty(); ++i) {
+      Advance(500ms);
+      Collect();
+      slots_.clear();
+    }
+    RC_ASSERT(waiting_.empty());
+    RC_ASSERT(runtime_.alive() == 0u);
+    const PoolView view = pool_->LookAtNode();
+    RC_ASSERT(view.ready == 0u && view.starting == 0u && view.busy_slots == 0u);
+    loop_.Settle();
+    RC_ASSERT(clock_.Next() == Clock::TimePoint::max());
+  }
+
+  // The same without a retirement: keep_alive alone.
+  void CheckThatIdleContainersExpire() {
+    slots_.clear();
+    for (const DeployedPtr& function : live_) {
+      if (function->manifest.scale.min_warm > 0) pool_->Retire(function);
+    }
+    program_ = {};
+    for (int i = 0; i < 60 && !IsEmpty(); ++i) {
+      Advance(500ms);
+      Collect();
+      slots_.clear();
+    }
+    RC_ASSERT(waiting_.empty());
+    RC_ASSERT(runtime_.alive() == 0u);
+  }
+
+ private:
+  struct Waiting {
+    DeployedPtr function;
+    TestLoop::Task<Result<SlotPtr>> task;
+  };
+
+  static DeployedPtr Make(size_t index, int64_t revision) {
+    auto function = std::make_shared<Deployed>();
+    function->manifest.name.value = std::string(1, static_cast<char>('a' + index));
+    function->manifest.scale.max_containers = static_cast<uint32_t>(1 + index);
+    function->manifest.scale.slots = static_cast<uint32_t>(3 - index);
+    function->manifest.scale.min_warm = index == 2 ? 1 : 0;
+    function->manifest.scale.keep_alive = 2s;
+    function->manifest.limits.memory_bytes = (1 + index) << 20;
+    function->manifest.limits.queue_timeout = 1s;
+    function->manifest.limits.start_timeout = 1500ms;
+    function->revision.value = revision;
+    function->image.value = std::string(64, 'a');
+    return function;
+  }
+
+  void ChangeProgram(uint32_t which) {
+    program_ = {};
+    runtime_.start_error.reset();
+    switch (which % 5) {
+      case 0:
+        program_.listens_after = 20ms;
+        break;
+      case 1:
+        program_.listens_after.reset();
+        break;
+      case 2:
+        program_.listens_after.reset();
+        program_.exits_after = 5ms;
+        program_.exit_status = 1;
+        break;
+      case 3:
+        runtime_.start_error = Error{Code::kInvalidArgument, "no program"};
+        break;
+      default:
+        break;
+    }
+  }
+
+  void Advance(std::chrono::steady_clock::duration by) {
+    while (by > 0ms) {
+      const auto step = std::min<std::chrono::steady_clock::duration>(by, 5ms);
+      clock_.Advance(step);
+      loop_.Settle();
+      by -= step;
+    }
+  }
+
+  [[nodiscard]] bool IsEmpty() const {
+    return waiting_.empty() && runtime_.alive() == 0 && pool_->LookAtNode().starting == 0;
+  }
+
+  void Collect() {
+    for (auto waiting = waiting_.begin(); waiting != waiting_.end();) {
+      if (!waiting->task.done()) {
+        ++waiting;
+        continue;
+      }
+      if (Result<SlotPtr>& slot = waiting->task.result()) slots_.push_back(std::move(*slot));
+      waiting = waiting_.erase(waiting);
+    }
+  }
+
+  void Check() {
+    RC_ASSERT(runtime_.most_alive() <= options_.max_containers);
+    const PoolView node = pool_->LookAtNode();
+    RC_ASSERT(node.ready + node.starting <= options_.max_containers);
+    // Slots of containers that have died are no longer counted; no other may be missing.
+    RC_ASSERT(node.busy_slots <= slots_.size());
+    for (const DeployedPtr& function : live_) {
+      const PoolView view = pool_->Look(*function);
+      RC_ASSERT(view.starting <= 1u);
+      RC_ASSERT(view.ready + view.starting <= function->manifest.scale.max_containers);
+      RC_ASSERT(view.busy_slots + view.free_slots <= view.ready * function->manifest.scale.slots);
+      const bool waits =
+          std::any_of(waiting_.begin(), waiting_.end(),
+                      [&function](const Waiting& one) { return one.function == function; });
+      RC_ASSERT(!waits || view.free_slots == 0u);
+    }
+  }
+
+  const PoolOptions options_;
+  TestLoop loop_;
+  ManualClock clock_;
+  FakeRuntime runtime_{loop_.executor(), clock_};
+  FakeProgram program_;
+  std::array<DeployedPtr, kFunctions> live_;
+  std::unique_ptr<WarmPool> pool_;
+  std::vector<SlotPtr> slots_;
+  std::list<Waiting> waiting_;
+};
+
+rc::Gen<std::vector<Step>> Steps() {
+  const auto step =
+      rc::gen::map(rc::gen::pair(rc::gen::inRange(0, kKinds), rc::gen::inRange<uint32_t>(0, 60)),
+                   [](const std::pair<int, uint32_t>& pair) {
+                     return Step{static_cast<Kind>(pair.first), pair.second};
+                   });
+  return rc::gen::container<std::vector<Step>>(step);
+}
+
+PoolOptions Options() {
+  PoolOptions options;
+  options.boots = *rc::gen::inRange<uint32_t>(1, 3);
+  options.max_containers = *rc::gen::inRange<uint32_t>(1, 5);
+  options.memory_bytes = *rc::gen::element<uint64_t>(0, 4 << 20, 8 << 20);
+  return options;
+}
+
+RC_GTEST_PROP(WarmPoolProperty, LosesNoSlotAndKeepsItsLimitsWhateverHappens, ()) {
+  World world(Options());
+  for (const Step& step : *Steps()) world.Do(step);
+  world.CheckThatItScalesToZero();
+}
+
+RC_GTEST_PROP(WarmPoolProperty, ScalesToZeroByKeepAliveAlone, ()) {
+  World world(Options());
+  for (const Step& step : *Steps()) world.Do(step);
+  world.CheckThatIdleContainersExpire();
+}
+
+}  // namespace
+}  // namespace hybridserve
