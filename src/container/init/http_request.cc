@@ -123,6 +123,14 @@ Result<> ParseField(std::string_view line, Request& request) {
   return {};
 }
 
+/// Takes out what the gateway adds where the client said nothing (it says the same).
+void DropDefaults(RequestHead& head) {
+  std::erase_if(head.headers, [&head](const Header& header) {
+    return (Is(header.name, "x-forwarded-proto") && header.value == "http") ||
+           (Is(header.name, "x-forwarded-host") && header.value == head.host);
+  });
+}
+
 }  // namespace
 
 size_t HeadEnd(std::string_view bytes) {
@@ -142,6 +150,7 @@ Result<Request> ParseRequest(std::string_view text) {
     return Fail(Code::kInvalidArgument,
                 "the request has both Content-Length and Transfer-Encoding");
   }
+  DropDefaults(request.head);
   if (request.body_bytes > 0) request.body = BodyKind::kLength;
   request.head.has_body = request.body != BodyKind::kNone;
   return request;

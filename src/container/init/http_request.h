@@ -21,7 +21,7 @@ inline constexpr size_t kMaxHeaders = 256;
 enum class BodyKind : uint8_t { kNone, kLength, kChunked };
 
 /// One request's head. `head` is as the function sees it: what the gateway added on the way
-/// (X-Forwarded-For's last address, -Prefix, X-Request-Id) is taken out again, so that a program
+/// (X-Forwarded-*, X-Request-Id) is taken out again, so that a program
 /// finds the same variables here as its Wasm build does.
 struct Request {
   RequestHead head;

@@ -163,12 +163,14 @@ TEST_F(InitTest, PutsTheRequestIntoTheEnvironment) {
   Client client(port_);
   const std::string answer = client.Ask(
       "GET /a%20b?c=d HTTP/1.1\r\nHost: h:1\r\nX-Forwarded-For: 9.9.9.9, 1.2.3.4\r\n"
-      "X-Forwarded-Prefix: /function/f\r\nX-Thing: yes\r\n\r\n");
+      "X-Forwarded-Prefix: /function/f\r\nX-Forwarded-Proto: http\r\nX-Thing: yes\r\n\r\n");
   EXPECT_THAT(answer, HasSubstr("REQUEST_METHOD=GET\n"));
   EXPECT_THAT(answer, HasSubstr("QUERY_STRING=c=d\n"));
   EXPECT_THAT(answer, HasSubstr("SCRIPT_NAME=/function/f\n"));
   EXPECT_THAT(answer, HasSubstr("REMOTE_ADDR=1.2.3.4\n"));
   EXPECT_THAT(answer, HasSubstr("HTTP_X_THING=yes\n"));
+  EXPECT_THAT(answer, HasSubstr("HTTP_X_FORWARDED_FOR=9.9.9.9\n")) << "the client's own";
+  EXPECT_THAT(answer, Not(HasSubstr("HTTP_X_FORWARDED_PROTO")));
   EXPECT_THAT(answer, HasSubstr("GREETING=hello world\n")) << "the container's own environment";
   EXPECT_THAT(answer, Not(HasSubstr("\nPORT=")));
 }
