@@ -55,6 +55,7 @@ bool WriteBoth(int fd, std::string_view head, std::string_view body) {
 std::optional<Request> ReadCgiRequest(const char* const* environment, int input) {
   Request request;
   uint64_t content_length = 0;
+  bool has_raw_path = false;
   for (; environment != nullptr && *environment != nullptr; ++environment) {
     std::string_view entry = *environment;
     size_t equals = entry.find('=');
@@ -66,7 +67,10 @@ std::optional<Request> ReadCgiRequest(const char* const* environment, int input)
     } else if (name == "REQUEST_METHOD") {
       request.method = value;
     } else if (name == "PATH_INFO") {
-      if (value.starts_with('/')) request.path = value;
+      if (!has_raw_path && value.starts_with('/')) request.path = value;
+    } else if (name == "X_RAW_PATH_INFO") {  // WAGI's: PATH_INFO before it was decoded.
+      has_raw_path = value.starts_with('/');
+      if (has_raw_path) request.path = value;
     } else if (name == "QUERY_STRING") {
       request.query = value;
     } else if (name == "CONTENT_TYPE" && !value.empty()) {

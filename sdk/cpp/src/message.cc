@@ -20,6 +20,14 @@ bool IsFieldValue(std::string_view value) {
                              [](unsigned char c) { return c == '\t' || (c >= 0x20 && c != 0x7f); });
 }
 
+/// A name that CGI can carry: X_A and X-A would be the same variable there. `Proxy` would become
+/// HTTP_PROXY, which libraries take for a setting (CVE-2016-5385).
+bool IsCarried(std::string_view name) {
+  return !EqualsIgnoringCase(name, "proxy") && std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
+  });
+}
+
 /// Headers that frame the message on its connection and say nothing to the function.
 bool IsFraming(std::string_view name) {
   constexpr std::array<std::string_view, 6> kFraming = {
@@ -80,7 +88,7 @@ bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
 }
 
 void AddHeader(std::vector<Header>& headers, std::string_view name, std::string_view value) {
-  if (IsFraming(name)) return;
+  if (IsFraming(name) || !IsCarried(name)) return;
   std::string lower = Lower(name);
   auto known = std::ranges::find(headers, lower, &Header::name);
   if (known == headers.end()) {

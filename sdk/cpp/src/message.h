@@ -15,7 +15,7 @@ std::string Lower(std::string_view text);
 bool EqualsIgnoringCase(std::string_view a, std::string_view b);
 
 /// Adds a request's header; a repeated one is joined to the first by ", " (Cookie by "; "), as CGI
-/// does. Headers that only frame the message are left out.
+/// does. Headers that only frame the message, and names that CGI cannot carry, are left out.
 void AddHeader(std::vector<Header>& headers, std::string_view name, std::string_view value);
 
 /// The header lines of `response` that may be sent, each ended by CRLF, Content-Type among them.

@@ -40,6 +40,14 @@ TEST(CgiTest, TheEnvironmentBecomesARequest) {
       (std::vector<Header>{{"content-type", "text/x"}, {"x-request-id", "7"}, {"accept", "*/*"}}));
 }
 
+TEST(CgiTest, TheRawPathWinsOverTheDecodedOne) {
+  for (const auto& environment :
+       {std::vector<const char*>{"PATH_INFO=/a b", "X_RAW_PATH_INFO=/a%20b"},
+        std::vector<const char*>{"X_RAW_PATH_INFO=/a%20b", "PATH_INFO=/a b"}}) {
+    EXPECT_EQ(Read(environment, "")->path, "/a%20b");
+  }
+}
+
 TEST(CgiTest, WithoutALengthNothingIsRead) {
   std::optional<Request> request = Read({"REQUEST_METHOD=POST"}, "ignored");
   ASSERT_TRUE(request);

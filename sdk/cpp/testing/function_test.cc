@@ -66,6 +66,8 @@ TEST(MessageTest, RepeatedHeadersAreJoinedAndFramingIsLeftOut) {
   internal::AddHeader(headers, "cookie", "b=2");
   internal::AddHeader(headers, "Content-Length", "5");
   internal::AddHeader(headers, "Connection", "close");
+  internal::AddHeader(headers, "X_A", "3");
+  internal::AddHeader(headers, "Proxy", "evil");
   EXPECT_EQ(headers, (std::vector<Header>{{"x-a", "1, 2"}, {"cookie", "a=1; b=2"}}));
 }
 
