@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/digest.h"
+#include "container/image/architecture.h"
 #include "container/image/json.h"
 
 namespace hybridserve {
@@ -16,14 +17,6 @@ constexpr size_t kMaxLayers = 512;
 constexpr size_t kMaxManifests = 256;
 constexpr int kMaxIndexDepth = 4;
 constexpr char kBlobFolder[] = "blobs/sha256/";
-
-#if defined(__x86_64__)
-constexpr char kArchitecture[] = "amd64";
-#elif defined(__aarch64__)
-constexpr char kArchitecture[] = "arm64";
-#else
-#error "name this architecture as Go does (GOARCH)"
-#endif
 
 Result<Digest> ParseDigest(const std::string& text, const std::string& what) {
   constexpr std::string_view kPrefix = "sha256:";

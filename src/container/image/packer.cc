@@ -12,6 +12,7 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/unique_fd.h"
+#include "container/image/architecture.h"
 #include "container/image/layer_stream.h"
 #include "container/image/tar_writer.h"
 
@@ -180,7 +181,7 @@ Json ConfigJson(const ImagePlan& plan, const std::vector<Blob>& layers) {
   Json diff_ids = Json::array();
   for (const Blob& layer : layers) diff_ids.push_back("sha256:" + layer.diff_id.value);
   return {{"created", "1970-01-01T00:00:00Z"},
-          {"architecture", "amd64"},
+          {"architecture", kArchitecture},
           {"os", "linux"},
           {"config", config},
           {"rootfs", {{"type", "layers"}, {"diff_ids", diff_ids}}}};
@@ -229,7 +230,7 @@ Result<Digest> PackImage(const ImagePlan& plan, const std::filesystem::path& out
   Blob manifest_blob = JsonBlob(manifest, "application/vnd.oci.image.manifest.v1+json");
 
   Json manifest_entry = Descriptor(manifest_blob);
-  manifest_entry["platform"] = {{"architecture", "amd64"}, {"os", "linux"}};
+  manifest_entry["platform"] = {{"architecture", kArchitecture}, {"os", "linux"}};
   const Json index = {{"schemaVersion", 2},
                       {"mediaType", "application/vnd.oci.image.index.v1+json"},
                       {"manifests", Json::array({manifest_entry})}};
