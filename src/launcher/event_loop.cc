@@ -25,7 +25,8 @@ Result<> EventLoop::Watch(int fd, Interest interest, OnReady on_ready) {
   epoll_event event{};
   event.events = interest == Interest::kRead ? EPOLLIN : EPOLLOUT;
   event.data.u64 = Tag(fd, serial);
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) return FailErrno("watch a descriptor");
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0)
+    return FailErrno("watch a descriptor");
   watched_[fd] = {serial, std::make_shared<OnReady>(std::move(on_ready))};
   return {};
 }
@@ -68,8 +69,8 @@ void EventLoop::RunTimers() {
 
 int EventLoop::MillisecondsToNextTimer() const {
   if (timers_.empty()) return -1;
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(timers_.begin()->first.first -
-                                                                 Clock::now());
+  const auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(timers_.begin()->first.first - Clock::now());
   return static_cast<int>(std::clamp<int64_t>(left.count(), 0, 60'000));
 }
 

@@ -59,7 +59,8 @@ Result<Options> ParseOptions(const std::vector<std::string>& arguments) {
     }
     TRY(Apply(options, flag, arguments[i++]));
   }
-  if (i < arguments.size()) options.server.assign(arguments.begin() + static_cast<long>(i) + 1, arguments.end());
+  if (i < arguments.size())
+    options.server.assign(arguments.begin() + static_cast<long>(i) + 1, arguments.end());
   if (options.server.empty()) {
     return Fail(Code::kInvalidArgument, "no server program; name it after '--'");
   }

@@ -17,12 +17,12 @@ namespace hybridserve::launcher {
 
 struct Options {
   std::filesystem::path state_folder;
-  std::string user = "hybridserve";              ///< Whom the server runs as; ignored without root.
-  std::vector<std::string> allowed_folders;      ///< Absolute, without "." and "..".
+  std::string user = "hybridserve";          ///< Whom the server runs as; ignored without root.
+  std::vector<std::string> allowed_folders;  ///< Absolute, without "." and "..".
   bool containers = true;
-  uint32_t held = 0;                             ///< Sandboxes kept ready for CreateSandbox. 0..16.
+  uint32_t held = 0;  ///< Sandboxes kept ready for CreateSandbox. 0..16.
   std::string log_level = "info";
-  std::vector<std::string> server;               ///< Program and arguments.
+  std::vector<std::string> server;  ///< Program and arguments.
 };
 
 /// Errors: kInvalidArgument names the flag and what it takes.

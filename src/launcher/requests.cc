@@ -52,10 +52,11 @@ bool IsPrintable(std::string_view text) {
 
 // A host name inside, and part of log lines.
 Result<> CheckName(std::string_view name) {
-  const bool good = !name.empty() && name.size() <= kMaxNameBytes &&
-                    std::all_of(name.begin(), name.end(), [](char c) {
-                      return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_';
-                    });
+  const bool good =
+      !name.empty() && name.size() <= kMaxNameBytes &&
+      std::all_of(name.begin(), name.end(), [](char c) {
+        return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_';
+      });
   return good ? Result<>() : Refuse("the name " + Shown(name) + " is not [A-Za-z0-9_-]{1,63}");
 }
 
@@ -110,7 +111,8 @@ Result<> CheckEnvironment(const std::map<std::string, std::string>& environment)
 }
 
 Result<> Check(const ExecutorSpec& spec) {
-  if (!IsOneOf(spec.engine, kEngines)) return Refuse("the engine " + Shown(spec.engine) + " is unknown");
+  if (!IsOneOf(spec.engine, kEngines))
+    return Refuse("the engine " + Shown(spec.engine) + " is unknown");
   if (spec.domain.size() > kMaxLabelBytes || !IsPrintable(spec.domain)) {
     return Refuse("the domain " + Shown(spec.domain) + " is not short and printable");
   }
@@ -164,23 +166,36 @@ Digest GetDigest(ipc::Reader& reader) { return Digest{std::string(reader.GetStri
 
 Result<RequestBody> DecodeBody(Verb verb, ipc::Reader& reader) {
   switch (verb) {
-    case Verb::kHello: return HelloRequest{};
-    case Verb::kStartExecutor: return Get<ExecutorSpec>(reader);
-    case Verb::kKillExecutor: return KillExecutorRequest{GetId<ExecutorId>(reader)};
-    case Verb::kRunJob: return Get<JobSpec>(reader);
-    case Verb::kUnpackImage: return UnpackImageRequest{GetDigest(reader)};
-    case Verb::kRemoveImage: return RemoveImageRequest{GetDigest(reader)};
-    case Verb::kCreateSandbox: return CreateSandboxRequest{};
+    case Verb::kHello:
+      return HelloRequest{};
+    case Verb::kStartExecutor:
+      return Get<ExecutorSpec>(reader);
+    case Verb::kKillExecutor:
+      return KillExecutorRequest{GetId<ExecutorId>(reader)};
+    case Verb::kRunJob:
+      return Get<JobSpec>(reader);
+    case Verb::kUnpackImage:
+      return UnpackImageRequest{GetDigest(reader)};
+    case Verb::kRemoveImage:
+      return RemoveImageRequest{GetDigest(reader)};
+    case Verb::kCreateSandbox:
+      return CreateSandboxRequest{};
     case Verb::kStartSandbox: {
       const auto id = GetId<ContainerId>(reader);
       return StartSandboxRequest{id, Get<SandboxSpec>(reader)};
     }
-    case Verb::kMakeSockets: return Get<MakeSocketsRequest>(reader);
-    case Verb::kStats: return StatsRequest{GetId<ContainerId>(reader)};
-    case Verb::kDestroySandbox: return DestroySandboxRequest{GetId<ContainerId>(reader)};
-    case Verb::kList: return ListRequest{GetId<ContainerId>(reader)};
-    case Verb::kOpenFolder: return Get<OpenFolderRequest>(reader);
-    default: return Refuse("the verb " + std::to_string(static_cast<int>(verb)) + " is unknown");
+    case Verb::kMakeSockets:
+      return Get<MakeSocketsRequest>(reader);
+    case Verb::kStats:
+      return StatsRequest{GetId<ContainerId>(reader)};
+    case Verb::kDestroySandbox:
+      return DestroySandboxRequest{GetId<ContainerId>(reader)};
+    case Verb::kList:
+      return ListRequest{GetId<ContainerId>(reader)};
+    case Verb::kOpenFolder:
+      return Get<OpenFolderRequest>(reader);
+    default:
+      return Refuse("the verb " + std::to_string(static_cast<int>(verb)) + " is unknown");
   }
 }
 
@@ -188,8 +203,12 @@ Result<RequestBody> DecodeBody(Verb verb, ipc::Reader& reader) {
 struct Checker {
   Result<> operator()(const ExecutorSpec& spec) const { return Check(spec); }
   Result<> operator()(const JobSpec& spec) const { return Check(spec); }
-  Result<> operator()(const UnpackImageRequest& request) const { return CheckDigest(request.archive); }
-  Result<> operator()(const RemoveImageRequest& request) const { return CheckDigest(request.image); }
+  Result<> operator()(const UnpackImageRequest& request) const {
+    return CheckDigest(request.archive);
+  }
+  Result<> operator()(const RemoveImageRequest& request) const {
+    return CheckDigest(request.image);
+  }
   Result<> operator()(const StartSandboxRequest& request) const { return Check(request.spec); }
   Result<> operator()(const MakeSocketsRequest& request) const {
     return CheckRange("count", request.count, 1, kMaxSocketsAtOnce);
@@ -211,7 +230,8 @@ bool RightNumberOfFds(Verb verb, size_t fds) {
 Result<RequestBody> DecodeRequest(Verb verb, ipc::Reader& reader, size_t fds) {
   TRY_ASSIGN(RequestBody body, DecodeBody(verb, reader));
   if (!reader.Done()) return Refuse("bytes are missing or left over");
-  if (!RightNumberOfFds(verb, fds)) return Refuse(std::to_string(fds) + " descriptors came with it");
+  if (!RightNumberOfFds(verb, fds))
+    return Refuse(std::to_string(fds) + " descriptors came with it");
   TRY(std::visit(Checker{}, body));
   return body;
 }

@@ -1,0 +1,56 @@
+// Executors: the jailed processes that run Wasm. Each gets its data socket as descriptor 3, its
+// control socket as 4, and the arguments `serve --threads N`; what it writes to stderr goes to the
+// launcher's log. Its end is reported at once.
+//
+// Thread rule: one thread, the loop's.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "launcher/event_loop.h"
+#include "launcher/host.h"
+#include "launcher/line_log.h"
+#include "launcher/messages.h"
+#include "sandbox/cgroup.h"
+#include "sandbox/process.h"
+
+namespace hybridserve::launcher {
+
+class Executors {
+ public:
+  using OnExit = std::function<void(ExecutorId id, int status)>;
+
+  Executors(EventLoop& loop, Host& host, OnExit on_exit)
+      : loop_(loop), host_(host), on_exit_(std::move(on_exit)) {}
+  ~Executors();
+  Executors(const Executors&) = delete;
+  Executors& operator=(const Executors&) = delete;
+
+  /// Errors: kUnsupported no such program; kUnavailable more than 64 run.
+  Result<StartedExecutor> Start(const ExecutorSpec& spec);
+  /// Its end is reported as any other. An unknown id is fine.
+  void Kill(ExecutorId id);
+  /// Kills all and waits for their end, reporting none: their server is gone.
+  void KillAll();
+  [[nodiscard]] bool Owns(pid_t pid) const;
+
+ private:
+  struct Entry {
+    std::unique_ptr<sandbox::Cgroup> cgroup;
+    sandbox::Child child;
+    std::unique_ptr<LineLog> log;
+  };
+  void OnEnd(uint64_t id);
+
+  EventLoop& loop_;
+  Host& host_;
+  OnExit on_exit_;
+  std::map<uint64_t, Entry> entries_;
+  uint64_t next_id_ = 1;
+};
+
+}  // namespace hybridserve::launcher

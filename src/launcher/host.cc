@@ -1,0 +1,70 @@
+#include "launcher/host.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "sandbox/id_range.h"
+#include "sandbox/mounts.h"
+
+namespace hybridserve::launcher {
+namespace {
+
+// A private mount namespace: later mounts of the host are seen, ours are not seen there.
+Result<> LeaveHostMounts() {
+  if (::unshare(CLONE_NEWNS) != 0) return FailErrno("leave the host's mount namespace");
+  return sandbox::MakeMountsPrivate();
+}
+
+// Whether the images' file system can translate owners.
+Result<> TryIdMappedMount(const StateFolder& state) {
+  TRY_ASSIGN(const UniqueFd folder, OpenFile(state.images(), O_PATH | O_DIRECTORY));
+  TRY_ASSIGN(const UniqueFd map,
+             sandbox::MakeMapNamespace({sandbox::kOwnerBase, sandbox::kRangeBase, 1}));
+  TRY(sandbox::CloneTree(folder.get(), map.get(), 0));
+  return {};
+}
+
+Result<> CheckContainers(const Host& host, const StateFolder& state, WantContainers want) {
+  if (want == WantContainers::kNo) return Fail(Code::kUnsupported, "they are switched off");
+  if (!host.root) return Fail(Code::kUnsupported, "the node was not started as root");
+  if (host.isolation != sandbox::Isolation::kNamespaces) {
+    return Fail(Code::kUnsupported,
+                "this kernel refuses user namespaces (user.max_user_namespaces)");
+  }
+  if (!host.cgroups) return Fail(Code::kUnsupported, host.abilities.why_not);
+  return TryIdMappedMount(state);
+}
+
+}  // namespace
+
+Result<Host> ExamineHost(const StateFolder& state, WantContainers want) {
+  Host host;
+  host.root = ::geteuid() == 0;
+  if (host.root) TRY(LeaveHostMounts());
+  host.isolation = sandbox::ProbeIsolation();
+  TRY_ASSIGN(host.container_filter, sandbox::CompileFilter(sandbox::Filter::kContainer));
+  TRY_ASSIGN(host.program_filter, sandbox::CompileFilter(sandbox::Filter::kProgram));
+  host.abilities.cgroup = "none";
+  if (host.root) {
+    auto tree = sandbox::OpenCgroupTree("hybridserve-" + state.Tag());
+    if (tree) {
+      host.cgroups = std::move(*tree);
+      host.abilities.cgroup = host.cgroups->kind();
+    } else {
+      host.abilities.why_not = tree.error().message;
+      spdlog::warn("no cgroups, so no memory limits: {}", tree.error().message);
+    }
+  }
+  const auto containers = CheckContainers(host, state, want);
+  host.abilities.containers = containers.has_value();
+  host.abilities.why_not =
+      containers ? std::string() : "no containers: " + containers.error().message;
+  host.abilities.full_jail =
+      host.root && host.isolation == sandbox::Isolation::kNamespaces && host.cgroups != nullptr;
+  return host;
+}
+
+}  // namespace hybridserve::launcher

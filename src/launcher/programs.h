@@ -1,0 +1,32 @@
+// Programs: how our own programs are found and jailed: what executors and jobs have in common.
+//
+// Thread rule: one thread, the loop's.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "launcher/host.h"
+#include "sandbox/jail.h"
+
+namespace hybridserve::launcher {
+
+/// Users of the jails when the launcher is root.
+inline constexpr uint32_t kExecutorUid = 64101;
+inline constexpr uint32_t kJobUid = 64102;
+
+/// Opens a program that lies beside the launcher's own, with O_PATH.
+/// Errors: kUnsupported it is not there.
+Result<UniqueFd> OpenProgram(const std::string& name);
+
+/// The parts of a jail that depend on the host: isolation, filter, the map of `count` users from
+/// `uid` on (without root: the launcher's own user), environment.
+sandbox::JailSpec BaseJail(const Host& host, uint32_t uid, uint32_t count);
+
+/// A pipe: the read end non-blocking, the write end for a jail's output.
+Result<std::pair<UniqueFd, UniqueFd>> MakeOutputPipe();
+
+}  // namespace hybridserve::launcher
