@@ -239,18 +239,20 @@ _built = {}
 
 
 def fixture(kind):
-    """The path of the tests' function built as `kind` (wasm or native), built once a machine."""
+    """The path of the tests' function built as `kind`, built once a machine.
+
+    wasm: a CGI command; native: an HTTP server; stdio: the CGI command as a native program."""
     if kind not in _built:
         source = pathlib.Path(__file__).parent / "fixture" / "function.c"
         folder = BIN.parent / "e2e-fixture"
         folder.mkdir(parents=True, exist_ok=True)
-        out = folder / ("function.wasm" if kind == "wasm" else "function")
+        out = folder / {"wasm": "function.wasm", "native": "function", "stdio": "function-stdio"}[kind]
         if not out.exists() or out.stat().st_mtime < source.stat().st_mtime:
             temporary = out.with_name(f"{out.name}.{os.getpid()}")
             if kind == "wasm":
                 command = [*zig(), "cc", "-target", "wasm32-wasi", "-O2", "-s", "-Wl,-z,stack-size=131072"]
             else:
-                command = ["gcc", "-O2", "-static", "-pthread"]
+                command = ["gcc", "-O2", "-static", "-pthread", *(["-DCGI"] if kind == "stdio" else [])]
             subprocess.run([*command, source, "-o", temporary], check=True)
             temporary.rename(out)
         _built[kind] = out
@@ -269,7 +271,9 @@ def wat(text):
 
 
 def write_function(own, name="fixture", wasm=True, container=False, manifest="", command=(), folder=None):
-    """Writes a function's folder beside the node's state and returns it. `wasm` may be bytes."""
+    """Writes a function's folder beside the node's state and returns it.
+
+    `wasm` may be a module's bytes; `container` may be "stdio", a program behind hybridserve-init."""
     folder = folder or own.folder / f"function-{name.replace('/', '_')[:40]}"
     folder.mkdir(exist_ok=True)
     top, sections = manifest.partition("\n[")[0], manifest.partition("\n[")[2]
@@ -279,8 +283,10 @@ def write_function(own, name="fixture", wasm=True, container=False, manifest="",
         (folder / "function.wasm").write_bytes(data)
         text += '[wasm]\nmodule = "function.wasm"\n'
     if container:
-        shutil.copy(fixture("native"), folder / "function")
+        shutil.copy(fixture("stdio" if container == "stdio" else "native"), folder / "function")
         text += '[container]\nimage = "image.tar"\nbinary = "function"\n'
+        if container == "stdio":
+            text += "stdio = true\n"
         if command:
             text += f"command = {json.dumps(['/function', *command])}\n"
     if sections:
