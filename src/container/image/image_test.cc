@@ -243,12 +243,12 @@ TEST_F(UnpackTest, AnAbsoluteLinkNeverLeadsOut) {
   // In the image /WORK/outside does not exist: writing through the link fails, and only inside.
   EXPECT_THAT(
       ErrorOf({TestTar().Symlink("out", outside().string()).File("out/secret", "owned").Bytes()}),
-      HasSubstr("out"));
+      HasSubstr("leads nowhere"));
 }
 
 TEST_F(UnpackTest, ADotDotLinkNeverLeadsOut) {
   EXPECT_THAT(ErrorOf({TestTar().Symlink("out", "../outside").File("out/secret", "owned").Bytes()}),
-              HasSubstr("out"));
+              HasSubstr("leads nowhere"));
 }
 
 TEST_F(UnpackTest, AFileNeverFollowsALinkOfItsOwnName) {

@@ -143,6 +143,10 @@ Result<UniqueFd> RootFolder::MakeFolders(const std::string& path) {
              MakeFolders(slash == std::string::npos ? "" : path.substr(0, slash)));
   const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
   if (mkdirat(parent.get(), name.c_str(), 0755) != 0) {
+    if (errno == EEXIST) {
+      return Fail(Code::kInvalidArgument,
+                  "a layer entry lies in '" + path + "', a link that leads nowhere in the image");
+    }
     return FailErrno("make the folder '" + path + "'");
   }
   ++implied_folders_;
