@@ -448,6 +448,11 @@ TEST_F(UnpackTest, TheProgramPrintsOneLineOrOneSentenceUnderItsOwnFilter) {
   EXPECT_EQ(config->files, 5u);
   EXPECT_EQ(Content(root() / "b"), "x");
 
+  ImagePlan plan;
+  plan.environment["HUGE"] = std::string(100'000, 'x');
+  EXPECT_EQ(run(TestImage(work_.path(), {}, plan)), 1);
+  EXPECT_THAT(Content(work_.path() / "out"), HasSubstr("take 100"));
+
   EXPECT_EQ(run("/etc/passwd"), 1);
   EXPECT_THAT(Content(work_.path() / "out"), HasSubstr("cannot be read as a tar"));
 }

@@ -25,6 +25,8 @@ namespace {
 constexpr int kArchiveFd = 3;
 constexpr int kFolderFd = 4;
 constexpr int kUsageExit = 2;
+/// What the launcher takes of a job's output is 64 KiB.
+constexpr size_t kMaxOutputBytes = 60 * 1024;
 
 struct Options {
   UnpackLimits limits;
@@ -70,7 +72,14 @@ int Run(const Options& options) {
     std::fprintf(stderr, "%s\n", config.error().message.c_str());
     return 1;
   }
-  std::printf("%s\n", ImageConfigToJson(*config).c_str());
+  const std::string json = ImageConfigToJson(*config);
+  if (json.size() > kMaxOutputBytes) {
+    std::fprintf(stderr,
+                 "the image's environment, command and ports take %zu bytes, more than %zu\n",
+                 json.size(), kMaxOutputBytes);
+    return 1;
+  }
+  std::printf("%s\n", json.c_str());
   return std::fflush(stdout) == 0 ? 0 : 1;
 }
 
