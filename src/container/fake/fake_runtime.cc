@@ -181,12 +181,13 @@ Awaitable<UniqueFd> FakeRuntime::Start(ContainerId id, ContainerSpec spec) {
 }
 
 Result<UniqueFd> FakeRuntime::Run(Container& container, ContainerSpec spec) {
+  container.spec = std::move(spec);
+  container.program = program ? program(container.spec) : FakeProgram{};
+  if (container.program.start_error) return tl::unexpected(*container.program.start_error);
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return FailErrno("pipe");
   UniqueFd ours(ends[0]);
   container.log = UniqueFd(ends[1]);
-  container.spec = std::move(spec);
-  container.program = program ? program(container.spec) : FakeProgram{};
   container.running = true;
   WriteLog(container.id, container.program.output);
 

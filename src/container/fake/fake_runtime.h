@@ -36,6 +36,7 @@ struct FakeRequest {
 
 /// What runs in a fake container.
 struct FakeProgram {
+  std::optional<Error> start_error;  ///< It cannot be started at all.
   /// When it listens, counted from its start; absent: never.
   std::optional<std::chrono::microseconds> listens_after = std::chrono::microseconds(0);
   /// When it ends by itself, counted from its start; absent: never.
