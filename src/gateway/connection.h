@@ -1,0 +1,145 @@
+// Connection: one client's TCP connection. Reads request after request, hands each to the router as
+// an Exchange and writes the answer.
+//
+// Nothing is buffered but one piece: bodies go up and down as fast as the slower side takes them. A
+// small answer is one system call. While a request is with the router the client is watched; when
+// it leaves, the request's coroutine is cancelled.
+//
+// Thread rule: the event loop's thread only. ReadBody may run beside Write or Send, nothing else.
+#pragma once
+
+#include <algorithm>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/gate.h"
+#include "config/node_config.h"
+#include "function/exchange.h"
+#include "gateway/connections.h"
+#include "gateway/read_buffer.h"
+#include "gateway/request_parser.h"
+#include "gateway/response_head.h"
+#include "router/router.h"
+#include "telemetry/metrics.h"
+
+namespace hybridserve {
+
+/// What the connections of a gateway share. Shared by: the gateway and each connection, so that it
+/// lasts as long as the last of them.
+struct GatewayContext {
+  GatewayContext(NodeConfig with, Router& routes, Metrics& counted,
+                 const boost::asio::any_io_executor& executor, Connections::Now now,
+                 std::chrono::milliseconds tick)
+      : config(std::move(with)),
+        router(routes),
+        metrics(counted),
+        connections(executor, std::move(now), tick) {}
+
+  NodeConfig config;
+  Router& router;
+  Metrics& metrics;
+  Connections connections;
+};
+
+class Connection final : public Exchange, public Watched {
+ public:
+  Connection(std::shared_ptr<GatewayContext> context, boost::asio::ip::tcp::socket socket);
+  ~Connection() override;
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  /// Starts to serve; the connection ends itself.
+  static void Start(std::unique_ptr<Connection> connection);
+
+  // Exchange.
+  [[nodiscard]] const RequestHead& head() const override { return head_; }
+  Awaitable<std::string_view> ReadBody() override;
+  void LimitBody(uint64_t bytes) override { body_limit_ = bytes; }
+  void Annotate(const ServedBy& served_by) override { served_by_ = served_by; }
+  Awaitable<> Send(ResponseHead head, std::string_view body) override;
+  Awaitable<> Begin(ResponseHead head, std::optional<uint64_t> content_length) override;
+  Awaitable<> Write(std::string_view piece) override;
+  Awaitable<> End() override;
+  [[nodiscard]] bool answered() const override { return answer_ != Answer::kNone; }
+
+  // Watched.
+  [[nodiscard]] SteadyTime deadline() const override {
+    return std::min(read_deadline_, write_deadline_);
+  }
+  void OnDeadline(SteadyTime now) override;
+  [[nodiscard]] int watched_socket() const override;
+  void Abandon() override;
+  void CloseIdle() override;
+
+ private:
+  enum class Phase : uint8_t { kIdle, kHead, kRouter, kLinger };
+  enum class Answer : uint8_t { kNone, kBegun, kDone };
+  // Up to three pieces of memory that go out together.
+  struct Pieces;
+
+  boost::asio::awaitable<void> ServeAll();
+  boost::asio::awaitable<void> ServeOwnPath();
+  boost::asio::awaitable<void> Refuse(RequestError error);
+  boost::asio::awaitable<void> Linger();
+  void Abort();
+
+  // Reading a request.
+  void ResetRequest();
+  void WaitForHead();
+  tl::expected<void, RequestError> TakeHead(size_t head_bytes);
+  Result<DeployedPtr> FindFunction();
+  Awaitable<> Receive(size_t bytes);
+  Result<std::string_view> NextBodyPiece();
+  void SkipBufferedBody();
+
+  // Writing its answer.
+  Framing StartAnswer(ResponseHead& head, BodyEnd end, uint64_t length);
+  Result<> WriteNow(Pieces& pieces);
+  Awaitable<> WriteRest(Pieces pieces);
+
+  std::shared_ptr<GatewayContext> context_;
+  boost::asio::ip::tcp::socket socket_;
+  int fd_;  // The socket's.
+  Gate::Pass pass_;
+  boost::asio::cancellation_signal cancel_;
+  bool remote_is_loopback_ = false;
+
+  // The connection.
+  Phase phase_ = Phase::kIdle;
+  bool abandoned_ = false;
+  SteadyTime read_deadline_ = kNever;
+  SteadyTime write_deadline_ = kNever;
+  SteadyTime handed_over_;  // When the router got the request, by the coarse clock.
+  bool closing_ = false;
+  bool read_timed_out_ = false;
+  ReadBuffer buffer_;
+  std::string out_;
+
+  // The request.
+  RequestParser parser_;
+  RequestHead head_;
+  FunctionName name_;  // Scratch, to look up without a new string.
+  std::string host_;   // Scratch.
+  uint64_t body_limit_ = UINT64_MAX;
+  uint64_t body_read_ = 0;
+  size_t taken_ = 0;     // Bytes of the buffer under the view that ReadBody returned last.
+  bool parsed_ = false;  // The head is complete and good.
+  bool body_started_ = false;
+  bool continue_sent_ = false;
+
+  // The answer.
+  Answer answer_ = Answer::kNone;
+  std::optional<ServedBy> served_by_;
+  BodyEnd body_end_ = BodyEnd::kLength;
+  uint64_t answer_left_ = 0;  // Of a body with a length.
+  bool sends_body_ = true;    // False for HEAD and for a status without a body.
+  bool keep_alive_ = true;
+};
+
+}  // namespace hybridserve
