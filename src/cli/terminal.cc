@@ -59,6 +59,11 @@ std::string Printable(std::string_view text) {
   constexpr std::string_view kHex = "0123456789abcdef";
   std::string printable;
   printable.reserve(text.size());
+  const auto escape = [&printable, kHex](unsigned char byte) {
+    printable += "\\x";
+    printable += kHex[byte >> 4];
+    printable += kHex[byte & 15];
+  };
   for (size_t i = 0; i < text.size(); ++i) {
     const auto byte = static_cast<unsigned char>(text[i]);
     // U+0080 to U+009F are control characters too; in UTF-8 they start with C2.
@@ -68,9 +73,8 @@ std::string Printable(std::string_view text) {
       printable += text[i];
       continue;
     }
-    printable += "\\x";
-    printable += kHex[byte >> 4];
-    printable += kHex[byte & 15];
+    escape(byte);
+    if (c1) escape(static_cast<unsigned char>(text[++i]));
   }
   return printable;
 }
