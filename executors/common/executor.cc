@@ -73,14 +73,14 @@ class Worker {
         return;
       }
       if (received->size == 0) return;
-      Result<Invoke> invoke = DecodeInvoke({buffer_.get(), received->size});
+      Result<InvokeMessage> invoke = DecodeInvoke({buffer_.get(), received->size});
       if (invoke && !Serve(*invoke, received->fds)) return;
     }
   }
 
  private:
   // False when the socket is closed.
-  bool Serve(const Invoke& invoke, std::vector<UniqueFd>& fds) {
+  bool Serve(const InvokeMessage& invoke, std::vector<UniqueFd>& fds) {
     Outcome outcome{.id = invoke.id};
     message_.clear();
     Result<> served = Run(invoke, fds, outcome);
@@ -94,7 +94,7 @@ class Worker {
     return Answer(outcome);
   }
 
-  Result<> Run(const Invoke& invoke, std::vector<UniqueFd>& fds, Outcome& outcome) {
+  Result<> Run(const InvokeMessage& invoke, std::vector<UniqueFd>& fds, Outcome& outcome) {
     Body body;
     if (invoke.body_in_file) {
       if (fds.empty()) return Fail(Code::kInternal, "a request's body came without a descriptor");

@@ -301,11 +301,17 @@ uint32_t Wasi::FdPrestatDirName(Memory m, Arguments a) {
 // The kernel's directory offsets serve as cookies. The last entry may be cut off at the buffer's
 // end, which tells the guest that there is more.
 uint32_t Wasi::FdReaddir(Memory m, Arguments a) {
-  const Descriptor* folder = FindFile(a[0]);
+  Descriptor* folder = FindFile(a[0]);
   if (folder == nullptr) return Code(Errno::kBadf);
   if (folder->kind != Kind::kFolder) return Code(Errno::kNotdir);
   std::span<uint8_t> out;
   if (!m.Slice(a[1], a[2], out)) return Code(Errno::kFault);
+  if (!folder->owned) {
+    // A granted folder's descriptor is shared, and so would be its position.
+    folder->owned.Reset(::openat(folder->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!folder->owned) return Code(FromErrno(errno));
+    folder->fd = folder->owned.get();
+  }
   if (::lseek(folder->fd, static_cast<off_t>(a[3]), SEEK_SET) < 0) return Code(FromErrno(errno));
   std::string buffer(std::clamp<size_t>(out.size(), 1024, kReaddirBytes), '\0');
   size_t used = 0;

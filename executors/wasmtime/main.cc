@@ -1,7 +1,7 @@
 // hybridserve-executor-wasmtime: runs guests in Wasmtime, jailed. Started by the launcher.
 //
 //   serve --threads N       descriptor 3: data socket, 4: control socket (wasm/executor_protocol.h)
-//   compile --memory-limit BYTES
+//   compile [--memory-limit BYTES]
 //                           descriptor 3: a .wasm file, 4: where the native code goes; prints
 //                           "memory_minimum_bytes=N". Exit status 2 and a sentence on standard
 //                           error when the module cannot be a function.
@@ -33,7 +33,7 @@ constexpr int kCodeFd = 4;
 struct Arguments {
   std::string_view verb;
   uint64_t threads = 32;
-  uint64_t memory_limit_bytes = 128u << 20;
+  uint64_t memory_limit_bytes = UINT64_MAX;
   bool lockdown = true;
 };
 

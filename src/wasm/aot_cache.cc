@@ -85,10 +85,10 @@ Result<std::string> AotCache::MacText(const std::string& key, int fd,
   return std::string(kMacHeading) + facts + "mac " + ToHex(mac) + "\n";
 }
 
-Result<AotCache::Code> AotCache::Find(const std::string& key) {
+Result<AotCache::NativeCode> AotCache::Find(const std::string& key) {
   if (const auto found = held_.find(key); found != held_.end()) {
     uses_.splice(uses_.begin(), uses_, found->second.use);
-    return Code{found->second.fd.get(), found->second.memory_minimum_bytes};
+    return NativeCode{found->second.fd.get(), found->second.memory_minimum_bytes};
   }
   TRY_ASSIGN(UniqueFd fd, OpenFile(NativePath(key), O_RDONLY | O_NOFOLLOW));
   const Result<std::string> noted = ReadFile(MacPath(key), kMaxMacBytes);
@@ -98,7 +98,7 @@ Result<AotCache::Code> AotCache::Find(const std::string& key) {
     if (ConstantTimeEqual(*noted, computed)) return Hold(key, std::move(fd), minimum);
   }
   Remove(key);
-  return Fail(hybridserve::Code::kCorrupt,
+  return Fail(Code::kCorrupt,
               "the native code " + NativePath(key).string() + " fails its check; it is deleted");
 }
 
@@ -111,8 +111,8 @@ Result<AotCache::Draft> AotCache::Begin(const std::string& key) {
 
 void AotCache::Discard(const Draft& draft) { ::unlink(draft.path.c_str()); }
 
-Result<AotCache::Code> AotCache::Commit(const std::string& key, Draft draft,
-                                        uint64_t memory_minimum_bytes) {
+Result<AotCache::NativeCode> AotCache::Commit(const std::string& key, Draft draft,
+                                              uint64_t memory_minimum_bytes) {
   Result<std::string> mac = MacText(key, draft.fd.get(), memory_minimum_bytes);
   Result<> written =
       mac ? WriteFileAtomically(MacPath(key), *mac, 0600) : Result<>(tl::unexpected(mac.error()));
@@ -128,7 +128,8 @@ Result<AotCache::Code> AotCache::Commit(const std::string& key, Draft draft,
   return Hold(key, std::move(fd), memory_minimum_bytes);
 }
 
-AotCache::Code AotCache::Hold(const std::string& key, UniqueFd fd, uint64_t memory_minimum_bytes) {
+AotCache::NativeCode AotCache::Hold(const std::string& key, UniqueFd fd,
+                                    uint64_t memory_minimum_bytes) {
   if (const auto old = held_.find(key); old != held_.end()) {
     uses_.erase(old->second.use);
     held_.erase(old);

@@ -36,12 +36,12 @@ class AotCache {
   /// What native code of `module` is called, made by an engine with this fingerprint.
   static std::string KeyOf(const Digest& module, std::string_view fingerprint);
 
-  struct Code {
+  struct NativeCode {
     int fd = -1;                        ///< The cache's; good until its next call.
     uint64_t memory_minimum_bytes = 0;  ///< What the module's memories hold at its start.
   };
   /// Errors: kNotFound no such entry; kCorrupt it failed its check and has been deleted.
-  Result<Code> Find(const std::string& key);
+  Result<NativeCode> Find(const std::string& key);
 
   /// A new file for a compile job to write, without a name that Find would look at.
   struct Draft {
@@ -50,7 +50,7 @@ class AotCache {
   };
   Result<Draft> Begin(const std::string& key);
   /// Authenticates what was written and makes it the entry.
-  Result<Code> Commit(const std::string& key, Draft draft, uint64_t memory_minimum_bytes);
+  Result<NativeCode> Commit(const std::string& key, Draft draft, uint64_t memory_minimum_bytes);
   void Discard(const Draft& draft);
 
   /// Deletes the entry, if there is one.
@@ -65,7 +65,7 @@ class AotCache {
 
   AotCache(std::filesystem::path folder, MacKey key, size_t max_open);
 
-  Code Hold(const std::string& key, UniqueFd fd, uint64_t memory_minimum_bytes);
+  NativeCode Hold(const std::string& key, UniqueFd fd, uint64_t memory_minimum_bytes);
   [[nodiscard]] std::filesystem::path NativePath(const std::string& key) const;
   [[nodiscard]] std::filesystem::path MacPath(const std::string& key) const;
   [[nodiscard]] Result<std::string> MacText(const std::string& key, int fd,

@@ -142,7 +142,7 @@ Result<ModuleLoad> DecodeLoad(std::string_view bytes) {
   return load;
 }
 
-std::array<char, kInvokeHeadBytes> EncodeInvokeHead(const Invoke& invoke) {
+std::array<char, kInvokeHeadBytes> EncodeInvokeHead(const InvokeMessage& invoke) {
   return ToBytes<kInvokeHeadBytes>(InvokeHead{
       .version = kExecutorProtocolVersion,
       .kind = kInvokeKind,
@@ -158,7 +158,7 @@ std::array<char, kInvokeHeadBytes> EncodeInvokeHead(const Invoke& invoke) {
   });
 }
 
-Result<Invoke> DecodeInvoke(std::string_view datagram) {
+Result<InvokeMessage> DecodeInvoke(std::string_view datagram) {
   TRY_ASSIGN(const auto head, TakeHead<InvokeHead>(datagram, kInvokeKind));
   const uint64_t inline_body = head.body_in_file != 0 ? 0 : head.body_bytes;
   if (head.id == 0 || head.module == 0 || head.variable_bytes > kMaxVariableBytes ||
@@ -166,11 +166,11 @@ Result<Invoke> DecodeInvoke(std::string_view datagram) {
       datagram.size() != uint64_t{head.load_bytes} + head.variable_bytes + inline_body) {
     return Fail(Code::kCorrupt, "an invocation's datagram is malformed");
   }
-  Invoke invoke{.id = head.id,
-                .module = head.module,
-                .variable_count = head.variable_count,
-                .body_bytes = head.body_bytes,
-                .body_in_file = head.body_in_file != 0};
+  InvokeMessage invoke{.id = head.id,
+                       .module = head.module,
+                       .variable_count = head.variable_count,
+                       .body_bytes = head.body_bytes,
+                       .body_in_file = head.body_in_file != 0};
   invoke.load = Take(datagram, head.load_bytes);
   invoke.request_variables = Take(datagram, head.variable_bytes);
   invoke.body = datagram;

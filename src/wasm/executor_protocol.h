@@ -62,7 +62,7 @@ struct ModuleLoad {
 Result<std::string> EncodeLoad(const ModuleLoad& load);
 Result<ModuleLoad> DecodeLoad(std::string_view bytes);
 
-struct Invoke {
+struct InvokeMessage {
   uint64_t id = 0;                     ///< Never 0 and never used again.
   uint64_t module = 0;                 ///< Never 0.
   std::string_view load;               ///< Of EncodeLoad; empty: the module is loaded already.
@@ -75,8 +75,8 @@ struct Invoke {
 
 inline constexpr size_t kInvokeHeadBytes = 48;
 /// The head of the datagram; the load, the variables and the body follow it, as given.
-std::array<char, kInvokeHeadBytes> EncodeInvokeHead(const Invoke& invoke);
-Result<Invoke> DecodeInvoke(std::string_view datagram);
+std::array<char, kInvokeHeadBytes> EncodeInvokeHead(const InvokeMessage& invoke);
+Result<InvokeMessage> DecodeInvoke(std::string_view datagram);
 
 /// How an invocation ended.
 enum class OutcomeKind : uint8_t {

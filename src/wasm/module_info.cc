@@ -270,12 +270,14 @@ Result<> CheckCommand(const ModuleInfo& info, std::string_view known_module,
         "the module exports no function _start, so it is a library and not a command; build it as "
         "a program with a main function");
   }
-  const uint64_t minimum = info.MinimumMemoryBytes();
-  if (minimum > memory_limit_bytes) {
-    return Invalid("the module needs " + MiB(minimum) + " of memory at its start; the limit is " +
-                   MiB(memory_limit_bytes) + ": raise limits.memory or link with a smaller stack");
-  }
-  return {};
+  return CheckMemoryMinimum(info.MinimumMemoryBytes(), memory_limit_bytes);
+}
+
+Result<> CheckMemoryMinimum(uint64_t minimum_bytes, uint64_t memory_limit_bytes) {
+  if (minimum_bytes <= memory_limit_bytes) return {};
+  return Invalid("the module needs " + MiB(minimum_bytes) +
+                 " of memory at its start; the limit is " + MiB(memory_limit_bytes) +
+                 ": raise limits.memory or link with a smaller stack");
 }
 
 }  // namespace hybridserve

@@ -64,4 +64,8 @@ Result<> CheckCommand(const ModuleInfo& info, std::string_view known_module,
                       const std::vector<std::string_view>& known_imports,
                       uint64_t memory_limit_bytes);
 
+/// Whether memories of `minimum_bytes` together fit in the limit of a function.
+/// Errors: kInvalidArgument with both figures.
+Result<> CheckMemoryMinimum(uint64_t minimum_bytes, uint64_t memory_limit_bytes);
+
 }  // namespace hybridserve
