@@ -382,7 +382,7 @@ Result<> Registry::RecordImage(const Digest& image, const std::string& config) {
   return impl_->Guard([&]() -> Result<> {
     SQLite::Statement insert(impl_->db,
                              "INSERT INTO images (image, config) VALUES (?1, ?2) ON CONFLICT "
-                             "(image) DO UPDATE SET config = ?2 WHERE ?2 != ''");
+                             "(image) DO UPDATE SET config = ?2 WHERE ?2 NOT IN ('', config)");
     insert.bind(1, image.value);
     insert.bind(2, config);
     insert.exec();

@@ -1,0 +1,238 @@
+#include "admin/admin_server.h"
+
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <list>
+#include <optional>
+#include <utility>
+
+#include "admin/access.h"
+#include "admin/admin_api.h"
+#include "base/gate.h"
+#include "base/log.h"
+#include "config/node_config.h"
+
+namespace hybridserve {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using LocalProtocol = asio::local::stream_protocol;
+
+namespace {
+constexpr auto kUse = asio::as_tuple(asio::use_awaitable);
+}  // namespace
+
+struct AdminServer::Impl {
+  /// A connection being served.
+  struct Session {
+    AdminConnection* connection;
+    bool busy = false;  ///< A request is being answered.
+  };
+
+  Impl(asio::any_io_executor executor_in, AdminOptions options_in, AdminParts parts)
+      : executor(std::move(executor_in)),
+        options(std::move(options_in)),
+        api(executor, std::move(parts), options.max_blob_bytes),
+        local(executor),
+        port(executor) {}
+
+  Result<> ListenLocal();
+  Result<> ListenTcp();
+  asio::awaitable<void> AcceptLocal();
+  asio::awaitable<void> AcceptTcp();
+  asio::awaitable<void> PauseAfterFailedAccept(boost::system::error_code error);
+  void Spawn(asio::generic::stream_protocol::socket socket, Result<> allowed, bool needs_token);
+  asio::awaitable<void> Serve(asio::generic::stream_protocol::socket socket, Result<> allowed,
+                              bool needs_token);
+  asio::awaitable<void> ServeRequests(AdminConnection& connection, Session& session,
+                                      Result<> allowed, bool needs_token);
+
+  asio::any_io_executor executor;
+  AdminOptions options;
+  AdminApi api;
+  LocalProtocol::acceptor local;
+  tcp::acceptor port;
+  std::optional<AdminToken> token;
+  std::string tcp_address;
+  std::list<Session*> sessions;  // Each on its coroutine's frame.
+  Gate gate;                     // Holds sessions and accept loops.
+  bool stopping = false;
+};
+
+Result<> AdminServer::Impl::ListenLocal() {
+  const std::string path = options.socket.string();
+  if (path.size() >= sizeof(sockaddr_un::sun_path)) {
+    return Fail(Code::kInvalidArgument,
+                "the path of the admin socket, " + path + ", has " + std::to_string(path.size()) +
+                    " bytes; at most " + std::to_string(sizeof(sockaddr_un::sun_path) - 1) +
+                    " are possible: use a state folder with a shorter path");
+  }
+  ::unlink(path.c_str());
+  boost::system::error_code error;
+  local.open(LocalProtocol(), error);
+  if (!error) local.bind(LocalProtocol::endpoint(path), error);
+  if (error) return FailErrno("bind the admin socket " + path, error.value());
+  // Who connects is checked as well: the mode only keeps strangers from trying.
+  if (::chmod(path.c_str(), 0660) != 0) return FailErrno("chmod " + path);
+  local.listen(asio::socket_base::max_listen_connections, error);
+  if (error) return FailErrno("listen on " + path, error.value());
+  return {};
+}
+
+Result<> AdminServer::Impl::ListenTcp() {
+  if (options.token_file.empty()) {
+    return Fail(Code::kInvalidArgument,
+                "the admin API is only served over TCP with a token: set admin.token_file");
+  }
+  TRY_ASSIGN(token, AdminToken::FromFile(options.token_file));
+  TRY_ASSIGN(const HostPort where, ParseHostPort(options.listen));
+  boost::system::error_code error;
+  const asio::ip::address address =
+      asio::ip::make_address(where.host == "localhost" ? "127.0.0.1" : where.host, error);
+  if (error) {
+    return Fail(Code::kInvalidArgument, "admin.listen: '" + where.host +
+                                            "' is not an IP address; write one, such as "
+                                            "127.0.0.1");
+  }
+  const tcp::endpoint endpoint(address, where.port);
+  port.open(endpoint.protocol(), error);
+  if (!error) port.set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error) port.bind(endpoint, error);
+  if (!error) port.listen(asio::socket_base::max_listen_connections, error);
+  if (error) {
+    return Wrap(FailErrno("listen on " + options.listen, error.value()).value(),
+                "the admin API (admin.listen)");
+  }
+  const tcp::endpoint bound = port.local_endpoint(error);
+  const std::string host = bound.address().to_string();
+  tcp_address =
+      (bound.address().is_v6() ? "[" + host + "]" : host) + ":" + std::to_string(bound.port());
+  return {};
+}
+
+// One failed accept (out of descriptors) must neither spin nor end the service.
+asio::awaitable<void> AdminServer::Impl::PauseAfterFailedAccept(boost::system::error_code error) {
+  spdlog::warn("the admin API cannot take a connection: {}", error.message());
+  asio::steady_timer pause(executor, std::chrono::milliseconds(100));
+  co_await pause.async_wait(kUse);
+}
+
+asio::awaitable<void> AdminServer::Impl::AcceptLocal() {
+  const Gate::Pass pass = gate.Enter();
+  while (!stopping) {
+    auto [error, socket] = co_await local.async_accept(kUse);
+    if (stopping) break;
+    if (error) {
+      co_await PauseAfterFailedAccept(error);
+      continue;
+    }
+    Result<> allowed = CheckPeer(socket.native_handle());
+    Spawn(std::move(socket), std::move(allowed), false);
+  }
+}
+
+asio::awaitable<void> AdminServer::Impl::AcceptTcp() {
+  const Gate::Pass pass = gate.Enter();
+  while (!stopping) {
+    auto [error, socket] = co_await port.async_accept(kUse);
+    if (stopping) break;
+    if (error) {
+      co_await PauseAfterFailedAccept(error);
+      continue;
+    }
+    boost::system::error_code ignored;
+    socket.set_option(tcp::no_delay(true), ignored);
+    Spawn(std::move(socket), Result<>(), true);
+  }
+}
+
+void AdminServer::Impl::Spawn(asio::generic::stream_protocol::socket socket, Result<> allowed,
+                              bool needs_token) {
+  if (sessions.size() >= options.max_connections) {
+    spdlog::warn("the admin API turned a connection away: {} are open", sessions.size());
+    return;
+  }
+  asio::co_spawn(executor, Serve(std::move(socket), std::move(allowed), needs_token),
+                 asio::detached);
+}
+
+asio::awaitable<void> AdminServer::Impl::Serve(asio::generic::stream_protocol::socket socket,
+                                               Result<> allowed, bool needs_token) {
+  const Gate::Pass pass = gate.Enter();
+  if (!pass) co_return;
+  AdminConnection connection(std::move(socket), options.timeouts);
+  Session session{&connection};
+  const auto place = sessions.insert(sessions.end(), &session);
+  co_await ServeRequests(connection, session, std::move(allowed), needs_token);
+  sessions.erase(place);
+}
+
+asio::awaitable<void> AdminServer::Impl::ServeRequests(AdminConnection& connection,
+                                                       Session& session, Result<> allowed,
+                                                       bool needs_token) {
+  while (!stopping) {
+    const Result<> head = co_await connection.ReadHead();
+    if (!head && head.error().code == Code::kCancelled) co_return;
+    session.busy = true;
+    Result<> may_go_on = head ? allowed : head;
+    if (may_go_on && needs_token && !token->Accepts(connection.header("Authorization"))) {
+      may_go_on = Fail(Code::kUnauthorized,
+                       "the admin API needs the node's token: Authorization: Bearer TOKEN");
+    }
+    if (!may_go_on) {
+      const Result<> sent = co_await connection.SendError(may_go_on.error());
+      if (sent && head) co_await connection.Drain();
+      co_return;
+    }
+    co_await api.Handle(connection);
+    session.busy = false;
+    if (!connection.keep_alive()) co_return;
+  }
+}
+
+AdminServer::AdminServer(asio::any_io_executor executor, AdminOptions options, AdminParts parts)
+    : impl_(std::make_unique<Impl>(std::move(executor), std::move(options), std::move(parts))) {}
+AdminServer::~AdminServer() = default;
+
+Result<> AdminServer::Listen() {
+  TRY(impl_->ListenLocal());
+  if (!impl_->options.listen.empty()) {
+    TRY(impl_->ListenTcp());
+    asio::co_spawn(impl_->executor, impl_->AcceptTcp(), asio::detached);
+  }
+  asio::co_spawn(impl_->executor, impl_->AcceptLocal(), asio::detached);
+  return {};
+}
+
+std::string AdminServer::tcp_address() const { return impl_->tcp_address; }
+
+asio::awaitable<void> AdminServer::Stop() {
+  Impl& impl = *impl_;
+  impl.stopping = true;
+  boost::system::error_code ignored;
+  impl.local.close(ignored);
+  impl.port.close(ignored);
+  ::unlink(impl.options.socket.c_str());
+  impl.api.EndStreams();
+  for (Impl::Session* session : impl.sessions) {
+    if (!session->busy) session->connection->Close();
+  }
+  asio::steady_timer done(impl.executor, asio::steady_timer::time_point::max());
+  bool empty = false;
+  impl.gate.Close([&done, &empty] {
+    empty = true;
+    done.cancel();
+  });
+  if (!empty) co_await done.async_wait(kUse);
+}
+
+}  // namespace hybridserve
