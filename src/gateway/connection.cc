@@ -44,7 +44,7 @@ Error ClientGone() { return {Code::kCancelled, "the client went away"}; }
 }  // namespace
 
 // Up to three pieces of memory that go out together.
-struct Connection::Pieces {
+struct ClientConnection::Pieces {
   void Add(std::string_view piece) {
     if (!piece.empty()) parts[count++] = {const_cast<char*>(piece.data()), piece.size()};
   }
@@ -62,7 +62,8 @@ struct Connection::Pieces {
   size_t count = 0;
 };
 
-Connection::Connection(std::shared_ptr<GatewayContext> context, asio::ip::tcp::socket socket)
+ClientConnection::ClientConnection(std::shared_ptr<GatewayContext> context,
+                                   asio::ip::tcp::socket socket)
     : context_(std::move(context)), socket_(std::move(socket)), fd_(socket_.native_handle()) {
   boost::system::error_code error;
   socket_.set_option(asio::ip::tcp::no_delay(true), error);
@@ -74,10 +75,10 @@ Connection::Connection(std::shared_ptr<GatewayContext> context, asio::ip::tcp::s
   head_.remote_address = address.to_string();
 }
 
-Connection::~Connection() = default;
+ClientConnection::~ClientConnection() = default;
 
-void Connection::Start(std::unique_ptr<Connection> connection) {
-  Connection& started = *connection;
+void ClientConnection::Start(std::unique_ptr<ClientConnection> connection) {
+  ClientConnection& started = *connection;
   Connections& table = started.context_->connections;
   started.pass_ = table.Enter();
   if (!started.pass_) return;
@@ -94,7 +95,7 @@ void Connection::Start(std::unique_ptr<Connection> connection) {
 
 // One frame for the whole life of the connection: heads are read here and not in a coroutine of
 // their own, which would cost an allocation per request.
-asio::awaitable<void> Connection::ServeAll() {
+asio::awaitable<void> ClientConnection::ServeAll() {
   co_await asio::this_coro::throw_if_cancelled(false);
   while (!closing_) {
     ResetRequest();
@@ -148,7 +149,7 @@ asio::awaitable<void> Connection::ServeAll() {
   co_await Linger();
 }
 
-void Connection::ResetRequest() {
+void ClientConnection::ResetRequest() {
   parsed_ = false;
   head_.method.clear();
   body_limit_ = UINT64_MAX;
@@ -164,7 +165,7 @@ void Connection::ResetRequest() {
 }
 
 // Before each read of a head: an idle connection waits for its first byte, a head for its end.
-void Connection::WaitForHead() {
+void ClientConnection::WaitForHead() {
   const SteadyTime now = context_->connections.coarse_now();
   if (buffer_.empty()) {
     phase_ = Phase::kIdle;
@@ -177,7 +178,7 @@ void Connection::WaitForHead() {
   }
 }
 
-tl::expected<void, RequestError> Connection::TakeHead(size_t head_bytes) {
+tl::expected<void, RequestError> ClientConnection::TakeHead(size_t head_bytes) {
   const size_t limit = context_->config.header_bytes;
   if (head_bytes == 0 || head_bytes > limit) {
     return tl::unexpected<RequestError>(
@@ -194,7 +195,7 @@ tl::expected<void, RequestError> Connection::TakeHead(size_t head_bytes) {
 }
 
 // The function that the request is for; nullptr: a path of the node's own.
-Result<DeployedPtr> Connection::FindFunction() {
+Result<DeployedPtr> ClientConnection::FindFunction() {
   TRY_ASSIGN(const Target target, ParseTarget(parser_.target()));
   head_.path.assign(target.path);
   head_.query.assign(target.query);
@@ -219,7 +220,7 @@ Result<DeployedPtr> Connection::FindFunction() {
   return function;
 }
 
-asio::awaitable<void> Connection::ServeOwnPath() {
+asio::awaitable<void> ClientConnection::ServeOwnPath() {
   const bool health = head_.path == "/healthz";
   const bool metrics =
       head_.path == "/metrics" && context_->config.metrics != NodeConfig::MetricsAccess::kOff;
@@ -249,7 +250,7 @@ asio::awaitable<void> Connection::ServeOwnPath() {
   if (!sent) spdlog::debug("{}: {}", head_.path, sent.error().message);
 }
 
-asio::awaitable<void> Connection::Refuse(RequestError error) {
+asio::awaitable<void> ClientConnection::Refuse(RequestError error) {
   context_->metrics.CountRefused(error.http_status);
   ErrorAnswer answer = MakeErrorAnswer(error.error, error.http_status);
   Result<> sent = co_await Send(std::move(answer.head), answer.body);
@@ -258,7 +259,7 @@ asio::awaitable<void> Connection::Refuse(RequestError error) {
 
 // Closing while the client still sends would reset the connection, and the client might lose the
 // answer: what it sends is read and thrown away for a while (RFC 9112 9.6).
-asio::awaitable<void> Connection::Linger() {
+asio::awaitable<void> ClientConnection::Linger() {
   if (closing_ || (parsed_ && parser_.done() && buffer_.empty())) co_return;
   boost::system::error_code ignored;
   socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
@@ -276,13 +277,13 @@ asio::awaitable<void> Connection::Linger() {
 }
 
 // The answer is not whole: a reset tells the client so, whatever the framing.
-void Connection::Abort() {
+void ClientConnection::Abort() {
   boost::system::error_code ignored;
   socket_.set_option(asio::socket_base::linger(true, 0), ignored);
   socket_.close(ignored);
 }
 
-Awaitable<std::string_view> Connection::ReadBody() {
+Awaitable<std::string_view> ClientConnection::ReadBody() {
   body_started_ = true;
   buffer_.Consume(std::exchange(taken_, 0));
   while (true) {
@@ -306,7 +307,7 @@ Awaitable<std::string_view> Connection::ReadBody() {
 }
 
 // The next piece of the body that is in the buffer; empty: more must be received, or it is done.
-Result<std::string_view> Connection::NextBodyPiece() {
+Result<std::string_view> ClientConnection::NextBodyPiece() {
   while (!parser_.done() && !buffer_.empty()) {
     TRY_ASSIGN(const RequestParser::BodyStep step, parser_.ParseBody(buffer_.data()));
     if (!step.piece.empty()) {
@@ -325,7 +326,7 @@ Result<std::string_view> Connection::NextBodyPiece() {
 }
 
 // A body that nobody asked for and that is here already need not cost the connection.
-void Connection::SkipBufferedBody() {
+void ClientConnection::SkipBufferedBody() {
   while (!parser_.done()) {
     const Result<std::string_view> piece = NextBodyPiece();
     buffer_.Consume(std::exchange(taken_, 0));
@@ -333,7 +334,7 @@ void Connection::SkipBufferedBody() {
   }
 }
 
-Awaitable<> Connection::Receive(size_t bytes) {
+Awaitable<> ClientConnection::Receive(size_t bytes) {
   read_deadline_ = context_->connections.coarse_now() + context_->config.body_timeout;
   const std::span<char> room = buffer_.Prepare(bytes);
   const auto [error, received] =
@@ -350,7 +351,7 @@ Awaitable<> Connection::Receive(size_t bytes) {
 }
 
 // Settles how the answer ends, and whether the connection goes on after it.
-Framing Connection::StartAnswer(ResponseHead& head, BodyEnd end, uint64_t length) {
+Framing ClientConnection::StartAnswer(ResponseHead& head, BodyEnd end, uint64_t length) {
   // It was the client that let the time pass.
   if (read_timed_out_ && head.status == 504) head.status = 408;
   const bool http_1_0 = parsed_ && parser_.is_http_1_0();
@@ -375,7 +376,7 @@ Framing Connection::StartAnswer(ResponseHead& head, BodyEnd end, uint64_t length
   return framing;
 }
 
-Awaitable<> Connection::Send(ResponseHead head, std::string_view body) {
+Awaitable<> ClientConnection::Send(ResponseHead head, std::string_view body) {
   out_.clear();
   AppendResponseHead(out_, head, StartAnswer(head, BodyEnd::kLength, body.size()));
   Pieces pieces;
@@ -387,7 +388,7 @@ Awaitable<> Connection::Send(ResponseHead head, std::string_view body) {
   co_return Result<>();
 }
 
-Awaitable<> Connection::Begin(ResponseHead head, std::optional<uint64_t> content_length) {
+Awaitable<> ClientConnection::Begin(ResponseHead head, std::optional<uint64_t> content_length) {
   const BodyEnd end = content_length ? BodyEnd::kLength : BodyEnd::kChunked;
   out_.clear();
   AppendResponseHead(out_, head, StartAnswer(head, end, content_length.value_or(0)));
@@ -398,7 +399,7 @@ Awaitable<> Connection::Begin(ResponseHead head, std::optional<uint64_t> content
   co_return Result<>();
 }
 
-Awaitable<> Connection::Write(std::string_view piece) {
+Awaitable<> ClientConnection::Write(std::string_view piece) {
   if (!sends_body_ || piece.empty()) co_return Result<>();
   Pieces pieces;
   if (body_end_ == BodyEnd::kChunked) {
@@ -419,7 +420,7 @@ Awaitable<> Connection::Write(std::string_view piece) {
   co_return Result<>();
 }
 
-Awaitable<> Connection::End() {
+Awaitable<> ClientConnection::End() {
   if (sends_body_ && body_end_ == BodyEnd::kLength && answer_left_ > 0) {
     co_return Fail(Code::kFunctionFailed, "the function sent less than its Content-Length");
   }
@@ -434,7 +435,7 @@ Awaitable<> Connection::End() {
 }
 
 // Writes what the socket takes at once: nearly always all of it.
-Result<> Connection::WriteNow(Pieces& pieces) {
+Result<> ClientConnection::WriteNow(Pieces& pieces) {
   msghdr message{};
   message.msg_iov = &pieces.parts[pieces.first];
   message.msg_iovlen = pieces.count - pieces.first;
@@ -447,7 +448,7 @@ Result<> Connection::WriteNow(Pieces& pieces) {
   return tl::unexpected<Error>(ClientGone());
 }
 
-Awaitable<> Connection::WriteRest(Pieces pieces) {
+Awaitable<> ClientConnection::WriteRest(Pieces pieces) {
   while (!pieces.empty()) {
     write_deadline_ = context_->connections.coarse_now() + context_->config.body_timeout;
     const auto [error] = co_await socket_.async_wait(asio::ip::tcp::socket::wait_write, kAwait);
@@ -458,7 +459,7 @@ Awaitable<> Connection::WriteRest(Pieces pieces) {
   co_return Result<>();
 }
 
-void Connection::OnDeadline(SteadyTime now) {
+void ClientConnection::OnDeadline(SteadyTime now) {
   if (read_deadline_ <= now) {
     read_timed_out_ = true;
     read_deadline_ = kNever;
@@ -468,13 +469,13 @@ void Connection::OnDeadline(SteadyTime now) {
   socket_.cancel(ignored);
 }
 
-int Connection::watched_socket() const {
+int ClientConnection::watched_socket() const {
   const bool with_router = phase_ == Phase::kRouter && !abandoned_;
   // Most requests are answered before the next tick and never cost a look.
   return with_router && handed_over_ < context_->connections.coarse_now() ? fd_ : -1;
 }
 
-void Connection::Abandon() {
+void ClientConnection::Abandon() {
   abandoned_ = true;
   closing_ = true;
   if (phase_ == Phase::kRouter) {
@@ -484,7 +485,7 @@ void Connection::Abandon() {
   }
 }
 
-void Connection::CloseIdle() {
+void ClientConnection::CloseIdle() {
   closing_ = true;
   boost::system::error_code ignored;
   socket_.cancel(ignored);

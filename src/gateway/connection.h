@@ -1,5 +1,5 @@
-// Connection: one client's TCP connection. Reads request after request, hands each to the router as
-// an Exchange and writes the answer.
+// ClientConnection: one client's TCP connection. Reads request after request, hands each to the
+// router as an Exchange and writes the answer.
 //
 // Nothing is buffered but one piece: bodies go up and down as fast as the slower side takes them. A
 // small answer is one system call. While a request is with the router the client is watched; when
@@ -47,15 +47,15 @@ struct GatewayContext {
   Connections connections;
 };
 
-class Connection final : public Exchange, public Watched {
+class ClientConnection final : public Exchange, public Watched {
  public:
-  Connection(std::shared_ptr<GatewayContext> context, boost::asio::ip::tcp::socket socket);
-  ~Connection() override;
-  Connection(const Connection&) = delete;
-  Connection& operator=(const Connection&) = delete;
+  ClientConnection(std::shared_ptr<GatewayContext> context, boost::asio::ip::tcp::socket socket);
+  ~ClientConnection() override;
+  ClientConnection(const ClientConnection&) = delete;
+  ClientConnection& operator=(const ClientConnection&) = delete;
 
   /// Starts to serve; the connection ends itself.
-  static void Start(std::unique_ptr<Connection> connection);
+  static void Start(std::unique_ptr<ClientConnection> connection);
 
   // Exchange.
   [[nodiscard]] const RequestHead& head() const override { return head_; }

@@ -96,7 +96,7 @@ void Gateway::Impl::Take(tcp::socket socket) {
     socket.send(asio::buffer(kTooMany), 0, ignored);
     return;
   }
-  Connection::Start(std::make_unique<Connection>(context, std::move(socket)));
+  ClientConnection::Start(std::make_unique<ClientConnection>(context, std::move(socket)));
 }
 
 Awaitable<> Gateway::Impl::Drain(std::shared_ptr<Impl> self) {
