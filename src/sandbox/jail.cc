@@ -146,6 +146,7 @@ Result<Child> StartJailed(const JailSpec& spec) {
     Reap(child);
     return tl::unexpected(ready.error());
   }
+  child.lifeline = std::move(sockets.first);
   return child;
 }
 

@@ -18,10 +18,11 @@
 
 namespace hybridserve::sandbox {
 
-/// A child of this process. Owns no more than the descriptor: whoever made it reaps it.
+/// A child of this process. Owns no more than descriptors: whoever made it reaps it.
 struct Child {
   pid_t pid = -1;
-  UniqueFd pidfd;  ///< Readable once the child has ended.
+  UniqueFd pidfd;     ///< Readable once the child has ended.
+  UniqueFd lifeline;  ///< Its end of a socket; a child that starts up takes a hangup for our end.
   explicit operator bool() const { return static_cast<bool>(pidfd); }
 };
 
