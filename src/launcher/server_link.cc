@@ -8,6 +8,7 @@ namespace hybridserve::launcher {
 Result<> ServerLink::Open(UniqueFd socket) {
   Close();
   ++generation_;
+  warned_ = false;
   socket_ = std::move(socket);
   buffer_.resize(ipc::kMaxDatagramBytes);
   return loop_.Watch(socket_.get(), EventLoop::Interest::kRead, [this] { Read(); });
@@ -47,7 +48,9 @@ void ServerLink::Read() {
   ipc::Reader reader(std::string_view(buffer_).substr(0, received->size));
   const auto header = GetHeader(reader);
   if (!header) {
-    spdlog::warn("the server sent {} bytes that are no request", received->size);
+    if (!std::exchange(warned_, true)) {
+      spdlog::warn("the server sent {} bytes that are no request", received->size);
+    }
     return;
   }
   on_request_(*header, reader, std::move(received->fds));

@@ -59,6 +59,7 @@ class ServerLink {
   std::deque<Outgoing> queue_;
   uint64_t generation_ = 0;
   std::string buffer_;
+  bool warned_ = false;  // Of a datagram that is no request; once a server.
 };
 
 }  // namespace hybridserve::launcher

@@ -1,0 +1,342 @@
+#include <gmock/gmock.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <sstream>
+
+#include "base/digest.h"
+#include "ipc/seqpacket.h"
+#include "launcher/protocol.h"
+#include "launcher/testing/launcher_fixture.h"
+#include "sandbox/id_range.h"
+
+namespace hybridserve::launcher {
+namespace {
+
+using testing::HasSubstr;
+
+using LauncherTest = LauncherFixture;
+
+std::map<std::string, std::string> ParseFacts(const std::string& text) {
+  std::map<std::string, std::string> facts;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const size_t equals = line.find('=');
+    if (equals != std::string::npos) facts[line.substr(0, equals)] = line.substr(equals + 1);
+  }
+  return facts;
+}
+
+// Empty when the other end is gone.
+std::string Exchange(int socket, const std::string& request) {
+  if (!ipc::Send(socket, request, {}, ipc::Wait::kBlock)) return "";
+  std::string buffer(ipc::kMaxDatagramBytes, '\0');
+  const auto received = ipc::Receive(socket, buffer, ipc::Wait::kBlock);
+  return received ? buffer.substr(0, received->size) : std::string();
+}
+
+JobSpec MakeJob(std::vector<std::string> arguments) {
+  JobSpec spec;
+  spec.program = "hybridserve-executor-wasmtime";
+  spec.arguments = std::move(arguments);
+  return spec;
+}
+
+std::string StatusLine(pid_t pid, const std::string& key) {
+  const auto status = ReadFile("/proc/" + std::to_string(pid) + "/status");
+  std::istringstream lines(status ? *status : std::string());
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with(key + ":")) return line.substr(key.size() + 2);
+  }
+  return "";
+}
+
+#define REQUIRE_ROOT() \
+  if (!root_) GTEST_SKIP() << "containers, cgroups and other users need root"
+
+TEST_F(LauncherTest, ServerRunsAsItsOwnUserWithoutAnyPrivilege) {
+  REQUIRE_ROOT();
+  StartLauncher();
+  AcceptServer();
+  EXPECT_EQ(server_uid_, 64100u);
+  EXPECT_EQ(StatusLine(server_pid_, "CapEff"), "0000000000000000");
+  EXPECT_EQ(StatusLine(server_pid_, "CapBnd"), "0000000000000000");
+  EXPECT_EQ(StatusLine(server_pid_, "NoNewPrivs"), "1");
+  EXPECT_EQ(StatusLine(server_pid_, "Groups"), " ");
+  struct stat folder {};
+  ASSERT_EQ(::stat((state() / "server").c_str(), &folder), 0);
+  EXPECT_EQ(folder.st_uid, 64100u);
+  EXPECT_EQ(folder.st_mode & 07777, 0711u);
+  ASSERT_EQ(::stat((state() / "images").c_str(), &folder), 0);
+  EXPECT_EQ(folder.st_uid, 0u);
+}
+
+TEST_F(LauncherTest, HelloSaysWhatTheMachineCanDo) {
+  REQUIRE_ROOT();
+  StartLauncher();
+  AcceptServer();
+  const auto abilities = Wait(client_->Hello());
+  ASSERT_TRUE(abilities) << abilities.error().message;
+  EXPECT_TRUE(abilities->containers) << abilities->why_not;
+  EXPECT_TRUE(abilities->full_jail);
+  EXPECT_THAT(abilities->cgroup, testing::AnyOf("v2", "v1 hybrid"));
+}
+
+TEST_F(LauncherTest, ExecutorLivesInAnEmptyJailAndItsEndIsReportedAtOnce) {
+  StartLauncher();
+  AcceptServer();
+  auto started = Wait(client_->StartExecutor({}));
+  ASSERT_TRUE(started) << started.error().message;
+  auto facts = ParseFacts(Exchange(started->data.get(), "facts"));
+  EXPECT_EQ(facts["root_entries"], "0");
+  EXPECT_EQ(facts["write_root"], std::to_string(EROFS));
+  EXPECT_EQ(facts["up"], std::to_string(ENOENT));
+  EXPECT_EQ(facts["socket"], std::to_string(EPERM));
+  EXPECT_EQ(facts["fork"], std::to_string(EPERM));
+  EXPECT_EQ(facts["exec"], std::to_string(EPERM));
+  EXPECT_EQ(facts["threads"], "1");
+  // The same from outside: the launcher does not take the program's word for it.
+  pid_t executor = -1;
+  for (const pid_t pid : Children()) {
+    if (pid != server_pid_ && StatusLine(pid, "Name").starts_with("hybridserve-exe"))
+      executor = pid;
+    if (pid != server_pid_ && executor < 0) executor = pid;
+  }
+  ASSERT_GT(executor, 0);
+  for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}) {
+    EXPECT_EQ(StatusLine(executor, set), "0000000000000000") << set;
+  }
+  EXPECT_EQ(StatusLine(executor, "Seccomp"), "2");
+  EXPECT_EQ(StatusLine(executor, "NoNewPrivs"), "1");
+  if (root_) {
+    EXPECT_THAT(StatusLine(executor, "Uid"), HasSubstr("64101"));
+  }
+  EXPECT_TRUE(std::filesystem::is_empty("/proc/" + std::to_string(executor) + "/root/"));
+
+  const auto killed = std::chrono::steady_clock::now();
+  ASSERT_TRUE(ipc::Send(started->data.get(), "crash", {}, ipc::Wait::kBlock));
+  ASSERT_TRUE(RunUntil([this] { return !executor_exits_.empty(); }));
+  auto next = Wait(client_->StartExecutor({}));
+  ASSERT_TRUE(next);
+  EXPECT_EQ(Exchange(next->data.get(), "hello"), "what?");
+  EXPECT_LT(std::chrono::steady_clock::now() - killed, std::chrono::seconds(2));
+  EXPECT_EQ(executor_exits_[0], std::make_pair(started->id, 128 + SIGILL));
+}
+
+TEST_F(LauncherTest, KilledExecutorIsReportedWithItsSignal) {
+  StartLauncher();
+  AcceptServer();
+  auto started = Wait(client_->StartExecutor({}));
+  ASSERT_TRUE(started);
+  ASSERT_TRUE(Wait(client_->KillExecutor(started->id)));
+  ASSERT_TRUE(RunUntil([this] { return !executor_exits_.empty(); }));
+  EXPECT_EQ(executor_exits_[0].second, 128 + SIGKILL);
+  EXPECT_TRUE(Wait(client_->KillExecutor(started->id)));
+}
+
+TEST_F(LauncherTest, JobGetsItsDescriptorsAndItsOutputComesBack) {
+  StartLauncher();
+  AcceptServer();
+  const auto echoed = Wait(client_->RunJob(MakeJob({"echo", "some text"}), {}));
+  ASSERT_TRUE(echoed) << echoed.error().message;
+  EXPECT_EQ(echoed->exit_status, 0) << echoed->output;
+  EXPECT_EQ(echoed->output, "some text");
+
+  auto in = SealedMemfd("in", "payload");
+  ASSERT_TRUE(in);
+  ::lseek(in->get(), 0, SEEK_SET);
+  const UniqueFd out(::memfd_create("out", 0));
+  const auto copied = Wait(client_->RunJob(MakeJob({"copy"}), {in->get(), out.get()}));
+  ASSERT_TRUE(copied);
+  EXPECT_EQ(copied->exit_status, 0) << copied->output;
+  char bytes[16]{};
+  EXPECT_EQ(::pread(out.get(), bytes, sizeof(bytes), 0), 7);
+  EXPECT_STREQ(bytes, "payload");
+}
+
+TEST_F(LauncherTest, JobThatFailsFloodsHangsOrEatsSaysSo) {
+  StartLauncher();
+  AcceptServer();
+  const auto failed = Wait(client_->RunJob(MakeJob({"fail", "because"}), {}));
+  ASSERT_TRUE(failed);
+  EXPECT_EQ(failed->exit_status, 3);
+  EXPECT_EQ(failed->output, "because");
+
+  const auto flooded = Wait(client_->RunJob(MakeJob({"flood"}), {}));
+  ASSERT_TRUE(flooded);
+  EXPECT_EQ(flooded->exit_status, 0);
+  EXPECT_EQ(flooded->output.size(), 64u * 1024);
+
+  JobSpec slow = MakeJob({"sleep"});
+  slow.timeout = std::chrono::milliseconds(100);
+  const auto hung = Wait(client_->RunJob(slow, {}));
+  ASSERT_TRUE(hung);
+  EXPECT_TRUE(hung->timed_out);
+  EXPECT_EQ(hung->exit_status, 128 + SIGKILL);
+
+  if (!root_) return;
+  JobSpec hungry = MakeJob({"eat"});
+  hungry.memory_bytes = 64u << 20;
+  const auto ate = Wait(client_->RunJob(hungry, {}));
+  ASSERT_TRUE(ate);
+  EXPECT_TRUE(ate->out_of_memory);
+}
+
+TEST_F(LauncherTest, RequestsOutOfRangeAreRefusedByName) {
+  StartLauncher();
+  AcceptServer();
+  JobSpec shell = MakeJob({"-c", "true"});
+  shell.program = "../../bin/sh";
+  EXPECT_THAT(Wait(client_->RunJob(shell, {})).error().message,
+              HasSubstr("not one that jobs may run"));
+  ExecutorSpec engine;
+  engine.engine = "../x";
+  EXPECT_THAT(Wait(client_->StartExecutor(engine)).error().message, HasSubstr("'../x' is unknown"));
+  EXPECT_THAT(Wait(client_->RemoveImage(Digest{"../../etc"})).error().message,
+              HasSubstr("not a SHA-256"));
+  EXPECT_THAT(Wait(client_->MakeSockets(ContainerId{1}, 9)).error().message, HasSubstr("1..8"));
+  EXPECT_EQ(Wait(client_->Stats(ContainerId{77})).error().code, Code::kNotFound);
+  EXPECT_TRUE(Wait(client_->DestroySandbox(ContainerId{77})));
+  EXPECT_THAT(Wait(client_->OpenFolder("/etc/../root", false)).error().message, HasSubstr("'..'"));
+}
+
+TEST_F(LauncherTest, HundredThousandBadDatagramsLeaveItServing) {
+  StartLauncher();
+  UniqueFd socket = AcceptSocket();
+  ASSERT_TRUE(socket);
+  std::mt19937 random(1);
+  std::string buffer(ipc::kMaxDatagramBytes, '\0');
+  std::string datagram;
+  for (int i = 0; i < 100000; ++i) {
+    datagram.resize(1 + random() % 200);
+    for (char& c : datagram) c = static_cast<char>(random());
+    // Most get past the header, so that the bodies' decoders see bytes.
+    if (i % 4 != 0 && datagram.size() > 12) {
+      ipc::Writer header;
+      PutHeader(header, static_cast<Verb>(1 + random() % 16), random());
+      datagram.replace(0, header.bytes().size(), header.bytes());
+    }
+    ASSERT_TRUE(ipc::Send(socket.get(), datagram, {}, ipc::Wait::kBlock));
+    while (ipc::Receive(socket.get(), buffer, ipc::Wait::kDont)) {
+    }
+  }
+  ipc::Writer hello;
+  PutHeader(hello, Verb::kHello, 123456789);
+  ASSERT_TRUE(ipc::Send(socket.get(), hello.bytes(), {}, ipc::Wait::kBlock));
+  while (true) {
+    const auto received = ipc::Receive(socket.get(), buffer, ipc::Wait::kBlock);
+    ASSERT_TRUE(received && received->size > 0);
+    ipc::Reader reader(std::string_view(buffer).substr(0, received->size));
+    if (GetHeader(reader)->id != 123456789) continue;
+    EXPECT_TRUE(GetStatus(reader));
+    break;
+  }
+}
+
+TEST_F(LauncherTest, ServerThatCrashesIsStartedAgainAndItsExecutorsAreGone) {
+  StartLauncher();
+  AcceptServer();
+  ASSERT_TRUE(Wait(client_->Hello()));
+  auto started = Wait(client_->StartExecutor({}));
+  ASSERT_TRUE(started);
+  const pid_t first = server_pid_;
+  TellServer('c');
+  AcceptServer();
+  EXPECT_NE(server_pid_, first);
+  ASSERT_TRUE(Wait(client_->Hello()));
+  EXPECT_EQ(Exchange(started->data.get(), "hello"), "");
+}
+
+TEST_F(LauncherTest, ServerThatCannotServeEndsTheNodeWithItsStatus) {
+  StartLauncher();
+  AcceptServer();
+  TellServer('5');
+  EXPECT_EQ(WaitForLauncher(), 5);
+}
+
+TEST_F(LauncherTest, TerminationReachesTheServerAndEndsTheNodeWithZero) {
+  StartLauncher();
+  AcceptServer();
+  SignalLauncher(SIGTERM);
+  EXPECT_EQ(WaitForLauncher(), 0);
+}
+
+TEST_F(LauncherTest, SecondNodeOnTheSameStateFolderIsAConflict) {
+  StartLauncher();
+  AcceptServer();
+  sandbox::Child first = std::move(launcher_);
+  StartLauncher();
+  EXPECT_EQ(WaitForLauncher(), ExitCode(Code::kConflict));
+  launcher_ = std::move(first);
+}
+
+TEST_F(LauncherTest, UnknownUserOrFlagIsAUsageError) {
+  if (root_) {
+    StartLauncher({"--user", "root"});
+    EXPECT_EQ(WaitForLauncher(), 2);
+  }
+  StartLauncher({"--colour"});
+  EXPECT_EQ(WaitForLauncher(), 2);
+}
+
+TEST_F(LauncherTest, KilledLauncherTakesServerAndExecutorsWithIt) {
+  StartLauncher();
+  AcceptServer();
+  auto started = Wait(client_->StartExecutor({}));
+  ASSERT_TRUE(started);
+  SignalLauncher(SIGKILL);
+  EXPECT_EQ(WaitForLauncher(), 128 + SIGKILL);
+  EXPECT_TRUE(RunUntil([this] { return gone_; }));
+  EXPECT_EQ(Exchange(started->data.get(), "hello"), "");
+}
+
+TEST_F(LauncherTest, OnlyAllowedFoldersAreOpenedAndNothingAboveThem) {
+  const auto base = folder_.path() / "granted";
+  std::filesystem::create_directories(base / "inner");
+  std::filesystem::create_directories(folder_.path() / "secret");
+  std::filesystem::create_symlink("../secret", base / "link");
+  ASSERT_TRUE(WriteFileAtomically(base / "file", "x"));
+  StartLauncher({"--allow-folder", base});
+  AcceptServer();
+  auto folder = Wait(client_->OpenFolder(base, false));
+  ASSERT_TRUE(folder) << folder.error().message;
+  EXPECT_GE(UniqueFd(::openat(folder->get(), "file", O_RDONLY)).get(), 0);
+  EXPECT_EQ(UniqueFd(::openat(folder->get(), "../secret", O_RDONLY)).get(), -1);
+  EXPECT_EQ(UniqueFd(::openat(folder->get(), "new", O_WRONLY | O_CREAT, 0600)).get(), -1);
+  EXPECT_EQ(errno, EROFS);
+  auto writable = Wait(client_->OpenFolder(base / "inner", true));
+  ASSERT_TRUE(writable) << writable.error().message;
+  EXPECT_GE(UniqueFd(::openat(writable->get(), "new", O_WRONLY | O_CREAT, 0600)).get(), 0);
+  EXPECT_EQ(UniqueFd(::openat(writable->get(), "../file", O_RDONLY)).get(), -1);
+  EXPECT_FALSE(Wait(client_->OpenFolder(base / "link", false)));
+  EXPECT_EQ(Wait(client_->OpenFolder("/etc", false)).error().code, Code::kForbidden);
+}
+
+TEST_F(LauncherTest, WithoutRootThereIsAJailButNoContainers) {
+  REQUIRE_ROOT();
+  StartLauncher({}, 12345);
+  AcceptServer();
+  EXPECT_EQ(server_uid_, 12345u);
+  const auto abilities = Wait(client_->Hello());
+  ASSERT_TRUE(abilities);
+  EXPECT_FALSE(abilities->containers);
+  EXPECT_THAT(abilities->why_not, HasSubstr("root"));
+  EXPECT_EQ(abilities->cgroup, "none");
+  EXPECT_FALSE(abilities->full_jail);
+  EXPECT_EQ(Wait(client_->CreateSandbox()).error().code, Code::kUnsupported);
+  auto started = Wait(client_->StartExecutor({}));
+  ASSERT_TRUE(started) << started.error().message;
+  auto facts = ParseFacts(Exchange(started->data.get(), "facts"));
+  EXPECT_EQ(facts["root_entries"], "0");
+  EXPECT_EQ(facts["socket"], std::to_string(EPERM));
+  const auto echoed = Wait(client_->RunJob(MakeJob({"echo", "text"}), {}));
+  ASSERT_TRUE(echoed);
+  EXPECT_EQ(echoed->output, "text");
+}
+
+}  // namespace
+}  // namespace hybridserve::launcher
