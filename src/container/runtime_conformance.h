@@ -47,15 +47,21 @@ class RuntimeHarness {
   virtual void MakeItEatMemory(ContainerId id) = 0;
 };
 
-/// Makes the harness; or nothing, and `why` it cannot be had here.
-using MakeRuntimeHarness = std::unique_ptr<RuntimeHarness> (*)(std::string& why);
+/// A harness, or why there is none: because this machine lacks something, or by a failure.
+struct MadeHarness {
+  std::unique_ptr<RuntimeHarness> harness;
+  std::string lacks;
+  std::string failure;
+};
+using MakeRuntimeHarness = MadeHarness (*)();
 
 class RuntimeConformance : public testing::TestWithParam<MakeRuntimeHarness> {
  protected:
   void SetUp() override {
-    std::string why;
-    harness_ = GetParam()(why);
-    if (!harness_) GTEST_SKIP() << why;
+    MadeHarness made = GetParam()();
+    if (!made.lacks.empty()) GTEST_SKIP() << made.lacks;
+    ASSERT_TRUE(made.harness) << made.failure;
+    harness_ = std::move(made.harness);
     runtime().OnExit([this](const SandboxExit& exit) { exits_.push_back(exit); });
   }
   void TearDown() override {

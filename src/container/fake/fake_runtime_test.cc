@@ -57,8 +57,10 @@ class FakeHarness : public RuntimeHarness {
   FakeRuntime runtime_{loop_.executor(), clock_};
 };
 
-std::unique_ptr<RuntimeHarness> MakeFakeHarness(std::string& /*why*/) {
-  return std::make_unique<FakeHarness>();
+MadeHarness MakeFakeHarness() {
+  MadeHarness made;
+  made.harness = std::make_unique<FakeHarness>();
+  return made;
 }
 
 INSTANTIATE_TEST_SUITE_P(Fake, RuntimeConformance, testing::Values(&MakeFakeHarness));
