@@ -1,0 +1,298 @@
+#include "server/node.h"
+
+#include <fmt/core.h>
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "admin/admin_server.h"
+#include "admin/control_thread.h"
+#include "admin/deployer.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "container/native/native_runtime.h"
+#include "container/warm_pool.h"
+#include "gateway/gateway.h"
+#include "launcher/client.h"
+#include "router/router.h"
+#include "server/container_spec.h"
+#include "server/launcher_images.h"
+#include "server/memory.h"
+#include "store/blob_store.h"
+#include "store/registry.h"
+#include "telemetry/function_log.h"
+#include "telemetry/metrics.h"
+#include "wasm/executor_host.h"
+#include "wasm/executor_pool.h"
+
+namespace hybridserve {
+
+namespace asio = boost::asio;
+
+namespace {
+
+uint64_t OrHalfOfTheMachine(uint64_t bytes) {
+  return bytes != 0 ? bytes : MachineMemoryBytes() / 2;
+}
+
+// "NAME@REVISION" of a container back to the live revision it belongs to.
+DeployedPtr LiveRevision(const Router& router, std::string_view label) {
+  const size_t at = label.rfind('@');
+  if (at == std::string_view::npos) return nullptr;
+  DeployedPtr function = router.Find(FunctionName{std::string(label.substr(0, at))});
+  return function && ContainerLabel(*function) == label ? function : nullptr;
+}
+
+}  // namespace
+
+struct Node::Impl {
+  Impl(asio::any_io_executor the_executor, NodeConfig the_config, UniqueFd socket,
+       std::function<void(Error)> on_fatal)
+      : executor(std::move(the_executor)),
+        config(std::move(the_config)),
+        launcher(executor, std::move(socket), LauncherEvents(std::move(on_fatal))),
+        images(launcher),
+        executor_host(launcher) {}
+
+  LauncherClient::Events LauncherEvents(std::function<void(Error)> on_fatal) {
+    LauncherClient::Events events;
+    events.executor_exited = [this](ExecutorId id, int status) {
+      if (wasm) wasm->OnExecutorExited(id, status);
+    };
+    events.sandbox_exited = [this](const SandboxExit& exit) {
+      if (runtime) runtime->OnSandboxExit(exit);
+    };
+    events.launcher_gone = [on_fatal = std::move(on_fatal)] {
+      on_fatal(
+          Error{Code::kInternal, "the launcher has ended; the server cannot go on without it"});
+    };
+    return events;
+  }
+
+  asio::any_io_executor executor;
+  NodeConfig config;
+  LauncherClient launcher;
+  LauncherAbilities abilities;
+  LauncherImages images;
+  LauncherExecutorHost executor_host;
+  ControlThread control;
+  FunctionLogs logs;
+  Metrics metrics;
+  std::optional<BlobStore> blobs;
+  std::unique_ptr<Registry> registry;
+  std::optional<ExecutorPool> wasm;
+  std::optional<NativeRuntime> runtime;
+  std::optional<WarmPool> containers;
+  std::optional<Router> router;
+  std::optional<Gateway> gateway;
+  std::optional<Deployer> deployer;
+  std::optional<AdminServer> admin;
+  std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
+
+  Result<> OpenStore();
+  void MakeWasm();
+  void MakeContainers();
+  void MakeRouter();
+  void MakeDeployer();
+  void MakeAdmin();
+  void CountLevels(Gauges& gauges) const;
+  [[nodiscard]] LiveStatus StatusOf(const FunctionName& name) const;
+  [[nodiscard]] NodeInfo Info() const;
+  Awaitable<> OpenDoors();
+};
+
+Result<> Node::Impl::OpenStore() {
+  const std::filesystem::path folder = config.ServerFolder();
+  TRY_ASSIGN(BlobStore opened_blobs, BlobStore::Open(folder / "blobs"));
+  blobs.emplace(std::move(opened_blobs));
+  TRY_ASSIGN(registry, Registry::Open(folder / "registry.db"));
+  return {};
+}
+
+void Node::Impl::MakeWasm() {
+  ExecutorPoolOptions options;
+  options.threads = config.wasm_threads;
+  options.executor_memory_bytes = OrHalfOfTheMachine(config.wasm_memory_bytes);
+  options.aot_folder = config.ServerFolder() / "aot";
+  options.aot_key_file = config.ServerFolder() / "aot.key";
+  ExecutorPoolEvents events;
+  events.log = [this](const Deployed& function, std::string_view, std::string_view text) {
+    logs.Append(function.manifest.name, LogSource::kWasm, text);
+  };
+  events.executor_died = [](std::string_view domain, std::string_view why) {
+    spdlog::warn("the executor of trust domain {} died ({}); starting another", domain, why);
+  };
+  wasm.emplace(
+      executor, std::move(options), executor_host,
+      [this](const Digest& module) { return blobs->OpenBlob(module); }, std::move(events));
+}
+
+void Node::Impl::MakeContainers() {
+  runtime.emplace(executor, launcher);
+  PoolOptions options;
+  options.boots = config.boots;
+  options.max_containers = config.max_containers;
+  options.memory_bytes = OrHalfOfTheMachine(config.container_memory_bytes);
+  PoolEvents events;
+  events.booted = [this](const Deployed&, std::string_view outcome, Microseconds boot_time) {
+    metrics.CountBoot(outcome, boot_time);
+  };
+  events.slot_freed = [this](const Deployed& function) {
+    if (router) router->OnSlotFreed(function);
+  };
+  events.log_line = [this](const Deployed& function, std::string_view line) {
+    logs.Append(function.manifest.name, LogSource::kContainer, line);
+  };
+  WarmPoolParts parts;
+  parts.spec = MakeContainerSpec;
+  containers.emplace(executor, *runtime, options, std::move(events), std::move(parts));
+}
+
+void Node::Impl::MakeRouter() {
+  Router::Options options;
+  options.policy = config.policy;
+  options.allow_route_header = config.allow_route_header;
+  options.max_containers = config.max_containers;
+  router.emplace(executor, options, &*wasm, containers ? &*containers : nullptr, metrics);
+  metrics.OnCollect([this](Gauges& gauges) { CountLevels(gauges); });
+  Gateway::Options gateway_options;
+  gateway_options.config = config;
+  gateway.emplace(executor, std::move(gateway_options), *router, metrics);
+}
+
+void Node::Impl::MakeDeployer() {
+  Deployer::Options options;
+  options.state_folder = config.state_folder;
+  options.allowed_folders = config.allowed_folders;
+  options.containers_why_not = abilities.why_not;
+  DataPath data_path;
+  data_path.serve = [this](DeployedPtr function) { router->Deploy(std::move(function)); };
+  data_path.withdraw = [this](const FunctionName& name) {
+    router->Remove(name);
+    logs.Remove(name);
+  };
+  data_path.status = [this](const FunctionName& name) { return StatusOf(name); };
+  deployer.emplace(executor, std::move(options), std::move(data_path), &*wasm,
+                   containers ? &images : nullptr, control, *blobs, *registry);
+  AdminOptions admin_options;
+  admin_options.socket = config.AdminSocket();
+  admin_options.listen = config.admin_listen;
+  admin_options.token_file = config.admin_token_file;
+  admin_options.max_blob_bytes = config.max_blob_bytes;
+  AdminParts parts{*deployer,
+                   *blobs,
+                   control,
+                   logs,
+                   [this] { return Info(); },
+                   [this] { return metrics.Serialize(); }};
+  admin.emplace(executor, std::move(admin_options), std::move(parts));
+}
+
+void Node::Impl::MakeAdmin() {
+  AdminOptions options;
+  options.socket = config.AdminSocket();
+  options.listen = config.admin_listen;
+  options.token_file = config.admin_token_file;
+  options.max_blob_bytes = config.max_blob_bytes;
+  admin.emplace(executor, std::move(options),
+                AdminParts{*deployer, *blobs, control, logs, [this] { return Info(); },
+                           [this] { return metrics.Serialize(); }});
+}
+
+void Node::Impl::CountLevels(Gauges& gauges) const {
+  gauges.server_memory_bytes += OwnResidentBytes();
+  if (containers) gauges.container_memory_bytes += containers->UsedMemory().bytes;
+}
+
+LiveStatus Node::Impl::StatusOf(const FunctionName& name) const {
+  const Router::FunctionStatus status = router->Status(name);
+  LiveStatus live;
+  live.wasm_running = status.wasm_running;
+  live.queued = status.queued;
+  live.wasm_loaded = status.wasm_loaded;
+  live.containers_ready = status.containers.ready;
+  live.containers_starting = status.containers.starting;
+  live.busy_slots = status.containers.busy_slots;
+  live.free_slots = status.containers.free_slots;
+  return live;
+}
+
+NodeInfo Node::Impl::Info() const {
+  NodeInfo info;
+  HostPort address = ParseHostPort(config.listen).value_or(HostPort{});
+  const bool six = address.host.find(':') != std::string::npos;
+  info.gateway =
+      fmt::format(fmt::runtime(six ? "[{}]:{}" : "{}:{}"), address.host, gateway->port());
+  info.policy = config.policy;
+  info.allow_route_header = config.allow_route_header;
+  info.wasm = true;
+  info.containers = containers.has_value();
+  info.containers_why_not =
+      config.containers ? abilities.why_not : "they are switched off in the node's configuration";
+  info.full_jail = abilities.full_jail;
+  info.cgroup = abilities.cgroup;
+  info.state_folder = config.state_folder.string();
+  info.started = started;
+  return info;
+}
+
+// The ways in, once everything behind them is there.
+Awaitable<> Node::Impl::OpenDoors() {
+  CO_TRY_ASSIGN(const HostPort address, ParseHostPort(config.listen));
+  CO_TRY(gateway->Listen(address));
+  CO_TRY(admin->Listen());
+  const NodeInfo info = Info();
+  spdlog::info("ready on http://{}, policy {}, {}", info.gateway, PolicyName(info.policy),
+               info.containers ? "containers and Wasm"
+                               : "Wasm only, no containers: " + info.containers_why_not);
+  co_return Result<>();
+}
+
+Node::Node(asio::any_io_executor executor, NodeConfig config, UniqueFd launcher,
+           std::function<void(Error)> on_fatal)
+    : impl_(std::make_unique<Impl>(std::move(executor), std::move(config), std::move(launcher),
+                                   std::move(on_fatal))) {}
+
+Node::~Node() = default;
+
+Awaitable<> Node::Start() {
+  Impl& node = *impl_;
+  auto abilities = co_await node.launcher.Hello();
+  if (!abilities) co_return tl::unexpected(std::move(abilities.error()));
+  node.abilities = std::move(*abilities);
+  CO_TRY(node.OpenStore());
+  node.MakeWasm();
+  if (node.abilities.containers && node.config.containers) node.MakeContainers();
+  node.MakeRouter();
+  node.MakeDeployer();
+  node.MakeAdmin();
+  auto wasm_started = co_await node.wasm->Start();
+  if (!wasm_started) co_return Wrap(std::move(wasm_started.error()), "start the Wasm executor");
+  auto deployed = co_await node.deployer->Start();
+  if (!deployed) co_return tl::unexpected(std::move(deployed.error()));
+  if (node.containers) {
+    Router& router = *node.router;
+    auto adopted = co_await node.containers->Adopt(
+        [&router](std::string_view label) { return LiveRevision(router, label); });
+    if (!adopted) spdlog::warn("cannot adopt containers: {}", adopted.error().message);
+  }
+  auto opened = co_await node.OpenDoors();
+  co_return opened;
+}
+
+asio::awaitable<void> Node::Stop() {
+  Impl& node = *impl_;
+  auto drained = co_await node.gateway->Drain();
+  if (!drained) spdlog::warn("{}", drained.error().message);
+  co_await node.admin->Stop();
+  co_await node.admin->Stop();
+  co_await node.deployer->Stop();
+  if (node.containers) {
+    auto ended = co_await node.containers->Drain();
+    if (!ended) spdlog::warn("end the containers: {}", ended.error().message);
+  }
+}
+
+}  // namespace hybridserve
