@@ -186,8 +186,8 @@ Awaitable<> AdminApi::PostFunction(AdminConnection& connection, std::string /*pl
     const std::string answer = DoneEventJson(*outcome);
     co_return co_await connection.Send(200, kJson, answer);
   }
-  co_await connection.WriteEvent(outcome ? DoneEventJson(*outcome)
-                                         : ErrorEventJson(outcome.error()));
+  std::string last = outcome ? DoneEventJson(*outcome) : ErrorEventJson(outcome.error());
+  co_await connection.WriteEvent(std::move(last));
   co_return co_await connection.End();
 }
 
