@@ -162,7 +162,11 @@ RunResult WasmtimeModule::Execute(wasi::Wasi& wasi, wasmtime_store_t* store,
   // moves the epoch.
   Failure failure;
   const auto began = SteadyClock::now();
-  if (wasi.guard().Check() != Stop::kNo) return Judge(failure, wasi, false);
+  switch (wasi.guard().Check()) {
+    case Stop::kCancelled: return {.kind = OutcomeKind::kCancelled};
+    case Stop::kDeadline: return {.kind = OutcomeKind::kDeadline};
+    case Stop::kNo: break;
+  }
 
   wasmtime_instance_t instance;
   wasm_trap_t* trap = nullptr;
@@ -221,6 +225,16 @@ class WasmtimeEngine : public Engine {
         engine_.get(), reinterpret_cast<const uint8_t*>(wasm.data()), wasm.size(), &raw));
     if (error) return Fail(Code::kInvalidArgument, OneLine(error.get()));
     const ModulePtr module(raw);
+    // What Load would refuse is refused here, where it can be told to whoever deploys.
+    wasmtime_instance_pre_t* pre = nullptr;
+    const ErrorPtr unlinked(wasmtime_linker_instantiate_pre(linker_.get(), module.get(), &pre));
+    const InstancePrePtr linked(pre);
+    if (unlinked) return Fail(Code::kInvalidArgument, OneLine(unlinked.get()));
+    if (!IsCommand(module.get())) {
+      return Fail(Code::kInvalidArgument,
+                  "the module's function _start takes parameters or returns something; that of a "
+                  "command does neither");
+    }
     wasm_byte_vec_t bytes;
     const ErrorPtr failed(wasmtime_module_serialize(module.get(), &bytes));
     if (failed) return Fail(Code::kInternal, OneLine(failed.get()));

@@ -54,6 +54,22 @@ FuncTypePtr MakeFuncType(std::string_view parameters, bool returns_i32) {
   return FuncTypePtr(wasm_functype_new(&parameter_types, &result_types));
 }
 
+bool IsCommand(const wasmtime_module_t* module) {
+  wasm_exporttype_vec_t exports;
+  wasmtime_module_exports(module, &exports);
+  bool found = false;
+  for (size_t i = 0; i < exports.size && !found; ++i) {
+    const wasm_name_t* name = wasm_exporttype_name(exports.data[i]);
+    if (std::string_view(name->data, name->size) != "_start") continue;
+    const wasm_functype_t* type =
+        wasm_externtype_as_functype_const(wasm_exporttype_type(exports.data[i]));
+    found = type != nullptr && wasm_functype_params(type)->size == 0 &&
+            wasm_functype_results(type)->size == 0;
+  }
+  wasm_exporttype_vec_delete(&exports);
+  return found;
+}
+
 std::string OneLine(const wasmtime_error_t* error) {
   wasm_name_t message;
   wasmtime_error_message(error, &message);

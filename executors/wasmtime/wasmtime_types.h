@@ -35,6 +35,9 @@ using FuncTypePtr = std::unique_ptr<wasm_functype_t, Deleter<wasm_functype_delet
 /// A function type from letters: i for i32, I for i64; it returns an i32 or nothing.
 FuncTypePtr MakeFuncType(std::string_view parameters, bool returns_i32);
 
+/// Whether the module exports a function `_start` without parameters and results.
+bool IsCommand(const wasmtime_module_t* module);
+
 /// An error's words on one line, its causes joined by ": ".
 std::string OneLine(const wasmtime_error_t* error);
 

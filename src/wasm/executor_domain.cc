@@ -39,11 +39,12 @@ Awaitable<std::shared_ptr<ExecutorLink>> ExecutorDomain::Get() {
 }
 
 std::shared_ptr<ExecutorDomain::Attempt> ExecutorDomain::Begin() {
-  if (!attempt_) {
-    attempt_ = std::make_shared<Attempt>(executor_);
-    asio::co_spawn(executor_, Run(shared_from_this(), attempt_), asio::detached);
-  }
-  return attempt_;
+  if (attempt_) return attempt_;
+  // Kept here too: it may be over by the time co_spawn returns.
+  const auto attempt = std::make_shared<Attempt>(executor_);
+  attempt_ = attempt;
+  asio::co_spawn(executor_, Run(shared_from_this(), attempt), asio::detached);
+  return attempt;
 }
 
 asio::awaitable<void> ExecutorDomain::Run(std::shared_ptr<ExecutorDomain> self,

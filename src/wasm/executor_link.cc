@@ -3,7 +3,6 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/async_result.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include "ipc/seqpacket.h"
@@ -44,7 +43,8 @@ void ExecutorLink::End(std::string_view why) {
   boost::system::error_code ignored;
   data_.close(ignored);
   control_.close(ignored);
-  asio::post(executor_, [self, reason = std::string(why)] { self->on_end_(*self, reason); });
+  // First, so that those whose calls fail find another executor being started.
+  on_end_(*self, why);
   for (size_t i = 0; i < calls_.size(); ++i) {
     if (calls_[i] == nullptr) continue;
     Call& call = *calls_[i];
@@ -94,7 +94,7 @@ asio::awaitable<void> ExecutorLink::Done(Call& call) {
       const uint64_t id = call.id;
       slot.assign([this, id](asio::cancellation_type) { Control(ControlKind::kCancel, id); });
     }
-    call.done = std::forward<decltype(handler)>(handler);
+    call.done.emplace(std::forward<decltype(handler)>(handler));
   };
   co_await asio::async_initiate<const asio::use_awaitable_t<>&, void()>(initiate,
                                                                         asio::use_awaitable);
@@ -103,9 +103,10 @@ asio::awaitable<void> ExecutorLink::Done(Call& call) {
 void ExecutorLink::Complete(Call& call) {
   Abandon(call);
   if (!call.done) return;
-  auto done = std::move(call.done);
+  auto done = std::move(*call.done);
+  call.done.reset();
   asio::get_associated_cancellation_slot(done).clear();
-  std::move(done)();
+  done();  // From here on `call` may be gone.
 }
 
 void ExecutorLink::ArmRead() {

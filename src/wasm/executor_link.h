@@ -4,14 +4,15 @@
 #pragma once
 
 #include <array>
-#include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <chrono>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -37,10 +38,12 @@ class ExecutorLink : public std::enable_shared_from_this<ExecutorLink> {
     std::string log;
     std::string output;
     UniqueFd output_file;
-    boost::asio::any_completion_handler<void()> done;
+    /// What resumes the waiting coroutine.
+    std::optional<boost::asio::async_result<boost::asio::use_awaitable_t<>, void()>::handler_type>
+        done;
   };
 
-  /// `on_end` is called once, when the link is of no more use; not from within a call of its own.
+  /// `on_end` is called once, from End(), before the calls in flight complete.
   ExecutorLink(boost::asio::any_io_executor executor, StartedExecutor started,
                std::function<void(ExecutorLink&, std::string_view why)> on_end);
 
