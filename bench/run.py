@@ -65,6 +65,8 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder for the results")
     parser.add_argument("--quick", action="store_true", help="few samples: shows that it works, measures nothing well")
     parser.add_argument("--only", metavar="NAME,...", help="only these metrics: " + ", ".join(m.name for m in METRICS))
+    parser.add_argument("--patience", type=float, default=30, metavar="SECONDS",
+                        help="how long to wait, before each measurement, for the machine to be quiet (default 30)")
     arguments = parser.parse_args()
     every = [metric.name for metric in METRICS]
     wanted = arguments.only.split(",") if arguments.only else every
@@ -76,7 +78,8 @@ def main():
         if not os.access(bin_folder / program, os.X_OK):
             sys.exit(f"bench: there is no {bin_folder / program}; build first: make build")
 
-    report = Report(arguments.out, machine.describe(bin_folder), wanted)
+    report = Report(arguments.out, machine.describe(bin_folder), wanted,
+                    0 if arguments.quick else arguments.patience)
     report.machine["quick"] = arguments.quick
     print(f"{report.machine['cpu']}, {report.machine['cores']} cores, kernel {report.machine['kernel']}, "
           f"commit {report.machine['commit']}")

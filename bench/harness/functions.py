@@ -52,17 +52,19 @@ def pack_image(program, tag):
     with tarfile.open(fileobj=layer, mode="w") as archive:
         add_file(archive, "function", program, 0o755)
     layer = layer.getvalue()
+    digest = hashlib.sha256(layer).hexdigest()
     config = json.dumps({
         "architecture": "amd64", "os": "linux",
         "config": {"Entrypoint": ["/function"], "Env": ["PATH=/"], "WorkingDir": "/"},
-        "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]},
+        "rootfs": {"type": "layers", "diff_ids": ["sha256:" + digest]},
         "history": [{"created_by": "bench"}]}).encode()
+    config_name, layer_name = f"{hashlib.sha256(config).hexdigest()}.json", f"{digest}/layer.tar"
+    manifest = [{"Config": config_name, "RepoTags": [tag], "Layers": [layer_name]}]
     image = io.BytesIO()
     with tarfile.open(fileobj=image, mode="w") as archive:
-        add_file(archive, "config.json", config)
-        add_file(archive, "layer.tar", layer)
-        add_file(archive, "manifest.json",
-                 json.dumps([{"Config": "config.json", "RepoTags": [tag], "Layers": ["layer.tar"]}]).encode())
+        add_file(archive, config_name, config)
+        add_file(archive, layer_name, layer)
+        add_file(archive, "manifest.json", json.dumps(manifest).encode())
     return image.getvalue()
 
 

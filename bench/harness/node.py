@@ -114,9 +114,11 @@ class Node:
         return self
 
     def __exit__(self, kind, error, trace):
-        if kind is not None:
-            print(f"--- the node's log, last lines:\n{self.output()[-3000:]}", flush=True)
-        self.stop()
+        try:
+            if kind is not None:
+                print(f"--- the node's log, last lines:\n{self.output()[-3000:]}", flush=True)
+        finally:
+            self.stop()
 
     def start(self):
         self.admin, self.process, self.log = None, None, None

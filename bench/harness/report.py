@@ -1,6 +1,7 @@
 """The metrics: what is asked for, what was measured, and the files and the table that say so."""
 import dataclasses
 import json
+import time
 
 from . import machine
 
@@ -36,8 +37,9 @@ class Report:
     """Collects figures; the last word on a metric counts. Writes after every measurement, so that an
     interrupted run leaves what it had."""
 
-    def __init__(self, out, description, wanted):
+    def __init__(self, out, description, wanted, patience_seconds):
         self.out, self.machine, self.wanted = out, description, wanted
+        self.patience_seconds = patience_seconds
         self.metrics = {metric.name: None for metric in METRICS}
         self.unavailable = {metric.name: "not measured in this run" for metric in METRICS}
         self.details = {}
@@ -75,8 +77,11 @@ class Report:
         self.write()
 
     def check_quiet(self, what):
-        """The share of the machine in use just before the measurement of metric `what`."""
+        """Waits a while for the machine to be quiet; the share in use just before metric `what`."""
+        deadline = time.monotonic() + self.patience_seconds
         ratio = machine.busy_ratio(0.5)
+        while ratio > QUIET_RATIO and time.monotonic() < deadline:
+            ratio = machine.busy_ratio(0.5)
         if ratio > QUIET_RATIO:
             self.disturbed[what] = ratio
             print(f"  WARNING: {ratio:.0%} of the machine is in use by others", flush=True)

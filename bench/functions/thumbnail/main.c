@@ -11,7 +11,7 @@
 #define STBI_NO_PSD
 #include "stb_image.h"
 
-enum { kMaxBody = 16 << 20 };
+enum { kMaxBody = 4 << 20 };
 
 static unsigned char* ReadBody(size_t* bytes) {
   unsigned char* const body = malloc(kMaxBody);
