@@ -5,9 +5,11 @@
 #include "container/native/native_runtime.h"
 
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <optional>
 
@@ -162,6 +164,7 @@ int RunProgram(std::vector<std::string> command) {
   argv.push_back(nullptr);
   const pid_t pid = ::fork();
   if (pid == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // a test that is stopped leaves no node behind
     ::execv(argv[0], argv.data());
     ::_exit(127);
   }
