@@ -18,6 +18,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -53,7 +54,8 @@ static void PrintNames(const char* name, const char* path) {
   printf("%s=", name);
   const struct dirent* entry;
   while (folder != NULL && (entry = readdir(folder)) != NULL) {
-    if (entry->d_name[0] != '.' && atoi(entry->d_name) != dirfd(folder)) printf("%s,", entry->d_name);
+    if (entry->d_name[0] != '.' && atoi(entry->d_name) != dirfd(folder))
+      printf("%s,", entry->d_name);
   }
   putchar('\n');
   if (folder != NULL) closedir(folder);
@@ -62,7 +64,8 @@ static void PrintNames(const char* name, const char* path) {
 static void PrintInterfaces(void) {
   struct if_nameindex* all = if_nameindex();
   printf("interfaces=");
-  for (struct if_nameindex* one = all; one != NULL && one->if_index != 0; ++one) printf("%s,", one->if_name);
+  for (struct if_nameindex* one = all; one != NULL && one->if_index != 0; ++one)
+    printf("%s,", one->if_name);
   putchar('\n');
 }
 
@@ -119,11 +122,18 @@ static void Report(void) {
   PrintWrite("run", "/run/new");
   PrintWrite("shm", "/dev/shm/new");
   PrintWrite("dev", "/dev/new");
-  PrintWrite("sysrq", "/proc/sysrq-trigger");
-  PrintWrite("sysctl", "/proc/sys/kernel/hostname");
   PrintWrite("null", "/dev/null");
   struct stat own;
   printf("own_uid=%d\n", stat("/etc/own", &own) == 0 ? (int)own.st_uid : -1);
+  const char* kernel_paths[] = {"/proc/sys", "/proc/bus", "/proc/irq", "/proc/sysrq-trigger"};
+  for (size_t i = 0; i < sizeof(kernel_paths) / sizeof(kernel_paths[0]); ++i) {
+    struct statvfs info;
+    const int there = statvfs(kernel_paths[i], &info) == 0;
+    printf("mode.%s=%s\n", kernel_paths[i],
+           !there                      ? "absent"
+           : (info.f_flag & ST_RDONLY) ? "ro"
+                                       : "rw");
+  }
   struct rlimit core;
   getrlimit(RLIMIT_CORE, &core);
   printf("core=%d\n", (int)core.rlim_cur);
@@ -166,7 +176,8 @@ static int Serve(int port) {
   struct sockaddr_in address = {.sin_family = AF_INET,
                                 .sin_port = htons((uint16_t)port),
                                 .sin_addr = {htonl(INADDR_LOOPBACK)}};
-  if (bind(listener, (struct sockaddr*)&address, sizeof(address)) != 0 || listen(listener, 64) != 0) {
+  if (bind(listener, (struct sockaddr*)&address, sizeof(address)) != 0 ||
+      listen(listener, 64) != 0) {
     perror("listen");
     return 1;
   }

@@ -1,0 +1,284 @@
+// Cgroups, filters, privileges and Lockdown; containers have a file of their own.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <thread>
+
+#include "base/file.h"
+#include "sandbox/cgroup.h"
+#include "sandbox/cgroup_file.h"
+#include "sandbox/id_range.h"
+#include "sandbox/lockdown.h"
+#include "sandbox/process.h"
+#include "sandbox/seccomp.h"
+
+namespace hybridserve::sandbox {
+namespace {
+
+// Runs `body` in a child; its exit status.
+int InChild(const std::function<int()>& body) {
+  const auto child = Clone({}, body);
+  return child ? Reap(*child) : -1;
+}
+
+Child Sleeper() {
+  auto child = Clone({}, [] {
+    while (true) ::pause();
+    return 0;
+  });
+  EXPECT_TRUE(child);
+  return std::move(*child);
+}
+
+std::string TreeName() { return "hybridserve-test-" + std::to_string(::getpid()); }
+
+TEST(Process, StatusTellsExitFromSignal) {
+  EXPECT_EQ(InChild([] { return 7; }), 7);
+  const Child sleeper = Sleeper();
+  EXPECT_FALSE(TryReap(sleeper));
+  Kill(sleeper, SIGTERM);
+  EXPECT_EQ(Reap(sleeper), 128 + SIGTERM);
+  Kill(sleeper);
+}
+
+TEST(Process, ArrangedDescriptorsAreInOrderAndAlone) {
+  const UniqueFd a(::memfd_create("a", 0));
+  const UniqueFd b(::memfd_create("b", 0));
+  const UniqueFd last(::memfd_create("last", 0));
+  EXPECT_EQ(::write(a.get(), "a", 1) + ::write(b.get(), "bb", 2), 3);
+  const int status = InChild([&] {
+    const std::vector<int> fds{b.get(), a.get()};
+    const auto end = ArrangeDescriptors(fds, last.get());
+    if (!end || *end != 5) return 1;
+    if (::lseek(3, 0, SEEK_END) != 2 || ::lseek(4, 0, SEEK_END) != 1) return 2;
+    if ((::fcntl(3, F_GETFD) & FD_CLOEXEC) != 0 || (::fcntl(5, F_GETFD) & FD_CLOEXEC) == 0)
+      return 3;
+    for (int fd = 6; fd < 200; ++fd) {
+      if (::fcntl(fd, F_GETFD) >= 0) return 4;
+    }
+    return 0;
+  });
+  EXPECT_EQ(status, 0);
+}
+
+// The executor's filter, without a prepared jail: each case is a child of its own.
+struct LockdownCase {
+  std::string name;
+  Profile profile;
+  long (*call)();
+  int want;  ///< errno, or 0 for success.
+};
+
+long TrySocket() { return ::socket(AF_INET, SOCK_STREAM, 0); }
+long TryUnixSocket() { return ::socket(AF_UNIX, SOCK_STREAM, 0); }
+long TryExec() { return ::execl("/bin/true", "true", nullptr); }
+long TryFork() { return ::fork(); }
+long TryThread() {
+  std::thread([] {}).join();
+  return 0;
+}
+long TryMap() {
+  void* page = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return page == MAP_FAILED ? -1 : ::mprotect(page, 4096, PROT_READ | PROT_EXEC);
+}
+long TryPtrace() { return ::syscall(SYS_ptrace, 0, 0, 0, 0); }
+long TryKill() { return ::kill(::getppid(), 0); }
+long TryDatagram() {
+  int fds[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds) != 0) return -1;
+  return ::send(fds[0], "x", 1, 0);
+}
+long TryChown() { return ::fchown(0, 0, 0) == 0 || errno != EPERM ? 0 : -1; }
+long TryRaiseLimit() {
+  const unsigned long limit[2] = {1, 1};
+  return ::syscall(SYS_prlimit64, 0, 7, limit, nullptr);
+}
+long TryKeepPrivileges() { return ::prctl(PR_SET_DUMPABLE, 1); }
+long TryUnshare() { return ::syscall(SYS_unshare, 0x10000000); }
+
+class LockdownTest : public testing::TestWithParam<LockdownCase> {};
+
+TEST_P(LockdownTest, AllowsWhatTheProfileNeedsAndNothingElse) {
+  const LockdownCase& one = GetParam();
+  const int status = InChild([&one] {
+    if (!Lockdown(one.profile)) return 255;
+    errno = 0;
+    return one.call() < 0 ? errno : 0;
+  });
+  EXPECT_EQ(status, one.want);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Lockdown, LockdownTest,
+    testing::Values(
+        LockdownCase{"ExecutorHasNoSockets", Profile::kExecutor, TrySocket, EPERM},
+        LockdownCase{"ExecutorHasNoUnixSockets", Profile::kExecutor, TryUnixSocket, EPERM},
+        LockdownCase{"ExecutorRunsNoProgram", Profile::kExecutor, TryExec, EPERM},
+        LockdownCase{"ExecutorStartsNoProcess", Profile::kExecutor, TryFork, EPERM},
+        LockdownCase{"ExecutorTracesNothing", Profile::kExecutor, TryPtrace, EPERM},
+        LockdownCase{"ExecutorSignalsNobody", Profile::kExecutor, TryKill, EPERM},
+        LockdownCase{"ExecutorRaisesNoLimit", Profile::kExecutor, TryRaiseLimit, EPERM},
+        LockdownCase{"ExecutorStaysUndumpable", Profile::kExecutor, TryKeepPrivileges, EPERM},
+        LockdownCase{"ExecutorMakesNoNamespace", Profile::kExecutor, TryUnshare, EPERM},
+        LockdownCase{"ExecutorStartsThreads", Profile::kExecutor, TryThread, 0},
+        LockdownCase{"ExecutorMapsCode", Profile::kExecutor, TryMap, 0},
+        LockdownCase{"ExecutorSendsDatagrams", Profile::kExecutor, TryDatagram, 0},
+        LockdownCase{"JobSendsNone", Profile::kJob, TryDatagram, EPERM},
+        LockdownCase{"JobStartsThreads", Profile::kJob, TryThread, 0},
+        LockdownCase{"JobChangesNoOwner", Profile::kJob, TryChown, EPERM},
+        LockdownCase{"UnpackMayChangeOwners", Profile::kUnpack, TryChown, 0},
+        LockdownCase{"UnpackHasNoSockets", Profile::kUnpack, TrySocket, EPERM}),
+    [](const auto& instance) { return instance.param.name; });
+
+TEST(Lockdown, LeavesNoCapability) {
+  const int status = InChild([] {
+    if (!Lockdown(Profile::kExecutor)) return 1;
+    const auto text = ReadFile("/proc/self/status");
+    return text && text->find("CapEff:\t0000000000000000") != std::string::npos ? 0 : 2;
+  });
+  EXPECT_EQ(status, 0);
+}
+
+// What both kinds of tree must do.
+class CgroupTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "cgroups need root";
+  }
+  static void JoinAndEnd(Cgroup& group) {
+    const std::vector<int> join = group.join_fds();
+    const auto child = Clone({.cgroup = group.clone_fd()}, [&join] {
+      for (const int fd : join) {
+        if (::write(fd, "0", 1) != 1) return 1;
+      }
+      while (true) ::pause();
+      return 0;
+    });
+    ASSERT_TRUE(child);
+    const auto entered = [&group] {
+      const auto usage = group.Usage();
+      return usage && usage->processes == 1;
+    };
+    while (!entered()) std::this_thread::yield();
+    EXPECT_EQ(group.Remove().error().code, Code::kConflict);
+    ASSERT_TRUE(group.Freeze());
+    group.KillAll();
+    EXPECT_EQ(Reap(*child), 128 + SIGKILL);
+    EXPECT_TRUE(group.Remove());
+    EXPECT_TRUE(group.Remove());
+  }
+};
+
+TEST_F(CgroupTest, MachinesOwnKindHoldsFreezesAndKills) {
+  auto tree = OpenCgroupTree(TreeName());
+  if (!tree && tree.error().code == Code::kUnsupported) GTEST_SKIP() << tree.error().message;
+  ASSERT_TRUE(tree) << tree.error().message;
+  auto group = (*tree)->Create("one");
+  ASSERT_TRUE(group);
+  ASSERT_TRUE((*group)->SetLimits({.memory_bytes = 32u << 20, .pids = 4, .cpu_cores = 0.5}));
+  JoinAndEnd(**group);
+}
+
+TEST_F(CgroupTest, UnifiedTreeClonesIntoFreezesAndKills) {
+  std::filesystem::path root;
+  for (const char* path : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
+    if (std::filesystem::exists(std::string(path) + "/cgroup.controllers")) root = path;
+  }
+  if (root.empty()) GTEST_SKIP() << "no cgroup2 file system is mounted";
+  auto tree = OpenCgroupV2Tree(root, TreeName());
+  ASSERT_TRUE(tree) << tree.error().message;
+  EXPECT_EQ((*tree)->kind(), "v2");
+  auto group = (*tree)->Create("one");
+  ASSERT_TRUE(group);
+  EXPECT_TRUE((*group)->join_fds().empty());
+  ASSERT_TRUE((*group)->SetLimits({.memory_bytes = 32u << 20, .pids = 4, .cpu_cores = 0.5}));
+  JoinAndEnd(**group);
+}
+
+TEST_F(CgroupTest, TreeLeftByADeadProcessIsTakenOver) {
+  const auto leave = Clone({}, [] {
+    auto tree = OpenCgroupTree(TreeName() + "-left");
+    if (!tree) return 1;
+    auto group = (*tree)->Create("old");
+    const Child child = Sleeper();
+    if (!(*group)->Add(child.pid)) return 2;
+    ::kill(::getpid(), SIGKILL);
+    return 3;
+  });
+  ASSERT_TRUE(leave);
+  const int status = Reap(*leave);
+  if (status == 1) GTEST_SKIP() << "no usable cgroups";
+  ASSERT_EQ(status, 128 + SIGKILL);
+  auto tree = OpenCgroupTree(TreeName() + "-left");
+  ASSERT_TRUE(tree) << tree.error().message;
+  EXPECT_TRUE((*tree)->Create("old"));
+}
+
+// The files of a v2 group with all controllers, as plain files: what would be written to them.
+TEST(CgroupV2, LimitsAreWrittenInTheKernelsUnits) {
+  TemporaryFolder folder;
+  auto tree = OpenCgroupV2Tree(folder.path(), "tree");
+  ASSERT_TRUE(tree);
+  auto group = (*tree)->Create("one");
+  ASSERT_TRUE(group);
+  const auto path = folder.path() / "tree" / "one";
+  const auto put = [&path](const char* file, const char* text) {
+    ASSERT_TRUE(WriteFileAtomically(path / file, text));
+  };
+  for (const char* file :
+       {"memory.max", "memory.oom.group", "memory.swap.max", "pids.max", "cpu.max", "cpu.weight"}) {
+    put(file, "");
+  }
+  ASSERT_TRUE((*group)->SetLimits(
+      {.memory_bytes = 1u << 20, .pids = 7, .cpu_cores = 1.5, .cpu_weight_percent = 25}));
+  EXPECT_EQ(*ReadFile(path / "memory.max"), "1048576");
+  EXPECT_EQ(*ReadFile(path / "memory.swap.max"), "0");
+  EXPECT_EQ(*ReadFile(path / "memory.oom.group"), "1");
+  EXPECT_EQ(*ReadFile(path / "pids.max"), "7");
+  EXPECT_EQ(*ReadFile(path / "cpu.max"), "150000 100000");
+  EXPECT_EQ(*ReadFile(path / "cpu.weight"), "25");
+  put("memory.current", "4096\n");
+  put("memory.peak", "8192\n");
+  put("cpu.stat", "usage_usec 1500\nuser_usec 1000\n");
+  put("pids.current", "3\n");
+  put("memory.events", "low 0\noom 2\noom_kill 1\n");
+  const auto usage = (*group)->Usage();
+  ASSERT_TRUE(usage);
+  EXPECT_EQ(usage->memory_bytes, 4096u);
+  EXPECT_EQ(usage->peak_memory_bytes, 8192u);
+  EXPECT_EQ(usage->cpu_time, std::chrono::microseconds(1500));
+  EXPECT_EQ(usage->processes, 3u);
+  EXPECT_EQ((*group)->OomKills(), 1u);
+  std::filesystem::remove_all(path);
+}
+
+TEST(Seccomp, EveryFilterCompilesAndIsShortEnough) {
+  for (const Filter filter :
+       {Filter::kContainer, Filter::kProgram, Filter::kExecutor, Filter::kJob, Filter::kUnpack}) {
+    const auto program = CompileFilter(filter);
+    ASSERT_TRUE(program) << program.error().message;
+    EXPECT_LT(program->size(), 1000u);
+  }
+}
+
+TEST(IdRanges, AreDisjointAndLeaveTheOwnersAlone) {
+  if (::geteuid() != 0) GTEST_SKIP() << "mapping ranges of users needs root";
+  IdRanges ranges;
+  auto first = ranges.Take();
+  auto second = ranges.Take();
+  ASSERT_TRUE(first && second);
+  EXPECT_GE(first->base, kOwnerBase + kRangeSize);
+  EXPECT_EQ(second->base, first->base + kRangeSize);
+  const uint32_t base = first->base;
+  ranges.Give(std::move(*first));
+  EXPECT_EQ(ranges.Take()->base, base);
+}
+
+}  // namespace
+}  // namespace hybridserve::sandbox
