@@ -154,7 +154,7 @@ def test_names_with_a_slash_or_300_bytes_are_refused():
             answer = own.admin("POST", "/v1/functions", {"manifest": {"name": name, "wasm": {"module": "x"}}})
             assert answer.status == 400, answer
         answer = own.get("/function/" + "a" * 300 + "/")
-        assert answer.status == 404 and len(answer.body) < 1000, answer
+        assert answer.status == 400 and "300 bytes" in answer.error and len(answer.body) < 1000, answer
 
 
 def test_body_over_the_limit_gets_413():
@@ -163,8 +163,7 @@ def test_body_over_the_limit_gets_413():
         assert own.get("/function/fixture/echo", method="POST", body=b"x" * 1000).status == 200
         answer = own.get("/function/fixture/echo", method="POST", body=b"x" * 1001)
         assert answer.status == 413 and "1000" in answer.error, answer
-        chunked = own.get("/function/fixture/echo", method="POST", body=iter([b"x" * 600, b"x" * 600]),
-                          headers={"Transfer-Encoding": "chunked"})
+        chunked = own.get("/function/fixture/echo", method="POST", body=iter([b"x" * 600, b"x" * 600]))
         assert chunked.status == 413, chunked
 
 

@@ -113,7 +113,12 @@ class Node:
                                         env=environment, user=self.user, group=self.user,
                                         extra_groups=[] if self.user is not None else None)
         if wait:
-            self.wait_ready()
+            try:
+                self.wait_ready()
+            except BaseException:
+                print("--- the node's log:\n" + self.output()[-8000:])
+                self.close()
+                raise
 
     def wait_ready(self):
         def ready():
@@ -148,7 +153,8 @@ class Node:
     def get(self, path, method="GET", body=None, headers=None, connection=None):
         own = connection or self.connection()
         try:
-            own.request(method, path, body=body, headers=headers or {})
+            headers = headers or {}
+            own.request(method, path, body=body, headers=headers, encode_chunked="Transfer-Encoding" in headers)
             return Answer(own.getresponse())
         finally:
             if connection is None:
@@ -204,6 +210,10 @@ class Node:
 
     def close(self):
         if self.process and self.process.poll() is None:
+            # What the launcher started ends with it.
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)
             self.process.kill()
             self.process.wait()
         self.log.close()
