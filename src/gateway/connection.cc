@@ -109,10 +109,11 @@ asio::awaitable<void> ClientConnection::ServeAll() {
           co_await socket_.async_read_some(asio::buffer(room.data(), room.size()), kAwait);
       if (error) {
         if (read_timed_out_ && phase_ == Phase::kHead) {
-          co_await Refuse({408,
-                           {Code::kTimeout,
-                            "header timeout: the request's head did not end "
-                            "in time (gateway.header_timeout)"}});
+          RequestError refusal{408,
+                               {Code::kTimeout,
+                                "header timeout: the request's head did not end "
+                                "in time (gateway.header_timeout)"}};
+          co_await Refuse(std::move(refusal));
         }
         co_return;
       }
@@ -131,7 +132,8 @@ asio::awaitable<void> ClientConnection::ServeAll() {
     Result<DeployedPtr> function = FindFunction();
     if (!function) {
       const int status = HttpStatus(function.error().code);
-      co_await Refuse({status, std::move(function.error())});
+      RequestError refusal{status, std::move(function.error())};
+      co_await Refuse(std::move(refusal));
     } else if (*function == nullptr) {
       co_await ServeOwnPath();
     } else {
@@ -225,22 +227,25 @@ asio::awaitable<void> ClientConnection::ServeOwnPath() {
   const bool metrics =
       head_.path == "/metrics" && context_->config.metrics != NodeConfig::MetricsAccess::kOff;
   if (!health && !metrics) {
-    co_await Refuse({404,
-                     {Code::kNotFound,
-                      "nothing is served here; a function's address is "
-                      "/function/NAME, or a host name of its manifest"}});
+    RequestError refusal{404,
+                         {Code::kNotFound,
+                          "nothing is served here; a function's address is "
+                          "/function/NAME, or a host name of its manifest"}};
+    co_await Refuse(std::move(refusal));
     co_return;
   }
   if (head_.method != "GET" && head_.method != "HEAD") {
-    co_await Refuse({405, {Code::kInvalidArgument, "only GET and HEAD are served here"}});
+    RequestError refusal{405, {Code::kInvalidArgument, "only GET and HEAD are served here"}};
+    co_await Refuse(std::move(refusal));
     co_return;
   }
   if (metrics && !remote_is_loopback_ &&
       context_->config.metrics != NodeConfig::MetricsAccess::kAll) {
-    co_await Refuse({403,
-                     {Code::kForbidden,
-                      "metrics are served to this machine only; set "
-                      "metrics.access = \"all\" to change that"}});
+    RequestError refusal{403,
+                         {Code::kForbidden,
+                          "metrics are served to this machine only; set "
+                          "metrics.access = \"all\" to change that"}};
+    co_await Refuse(std::move(refusal));
     co_return;
   }
   ResponseHead answer;
