@@ -41,9 +41,10 @@ bool LiesBelow(int fd, const fs::path& folder) {
 Result<std::string> ReadSecret(const std::string& path, const fs::path& state_folder) {
   // Not blocking: a path may name a pipe that nobody writes to.
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  const int error = errno;
   if (!fd) {
     return Fail(Code::kInvalidArgument, "cannot be read (" +
-                                            std::generic_category().message(errno) +
+                                            std::generic_category().message(error) +
                                             "); the node's server reads it, as user " + ThisUser());
   }
   struct stat status {};
