@@ -8,6 +8,7 @@
 #include <charconv>
 
 #include "base/file.h"
+#include "base/log.h"
 
 namespace hybridserve {
 namespace {
@@ -98,8 +99,10 @@ Result<AotCache::NativeCode> AotCache::Find(const std::string& key) {
     if (ConstantTimeEqual(*noted, computed)) return Hold(key, std::move(fd), minimum);
   }
   Remove(key);
-  return Fail(Code::kCorrupt,
-              "the native code " + NativePath(key).string() + " fails its check; it is deleted");
+  std::string message =
+      "the native code " + NativePath(key).string() + " does not match its MAC; it is deleted";
+  spdlog::warn("{} and compiled anew", message);
+  return Fail(Code::kCorrupt, std::move(message));
 }
 
 Result<AotCache::Draft> AotCache::Begin(const std::string& key) {
