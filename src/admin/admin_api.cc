@@ -108,7 +108,7 @@ AdminApi::~AdminApi() = default;
 
 asio::awaitable<void> AdminApi::Handle(AdminConnection& connection) {
   const Result<> handled = co_await Dispatch(connection);
-  if (handled || connection.answered()) co_return;
+  if (handled || connection.answered() || handled.error().code == Code::kCancelled) co_return;
   // Nobody is left to read the answer where even that fails.
   const Result<> sent = co_await connection.SendError(handled.error());
   if (sent) co_await connection.Drain();
