@@ -101,6 +101,7 @@ asio::awaitable<void> ClientConnection::ServeAll() {
     ResetRequest();
     size_t scanned = 0;
     size_t head_bytes = 0;
+    SkipEmptyLines();
     while ((head_bytes = FindHeadEnd(buffer_.data(), scanned)) == 0) {
       if (buffer_.data().size() >= context_->config.header_bytes) break;
       WaitForHead();
@@ -118,8 +119,7 @@ asio::awaitable<void> ClientConnection::ServeAll() {
         co_return;
       }
       buffer_.Commit(bytes);
-      // An empty line before a request is no request (RFC 9112 2.2).
-      while (scanned == 0 && buffer_.data().starts_with("\r\n")) buffer_.Consume(2);
+      if (scanned == 0) SkipEmptyLines();
     }
     context_->connections.SetActive(*this);
     read_deadline_ = kNever;
@@ -164,6 +164,11 @@ void ClientConnection::ResetRequest() {
   phase_ = Phase::kIdle;
   read_timed_out_ = false;
   buffer_.Shrink();
+}
+
+// An empty line before a request is no request (RFC 9112 2.2).
+void ClientConnection::SkipEmptyLines() {
+  while (buffer_.data().starts_with("\r\n")) buffer_.Consume(2);
 }
 
 // Before each read of a head: an idle connection waits for its first byte, a head for its end.
@@ -366,7 +371,6 @@ Framing ClientConnection::StartAnswer(ResponseHead& head, BodyEnd end, uint64_t 
   body_end_ = end;
   answer_left_ = length;
 
-  if (parsed_ && !body_started_) SkipBufferedBody();
   keep_alive_ = parsed_ && parser_.keep_alive() && parser_.done() && end != BodyEnd::kClose &&
                 !closing_ && !context_->connections.draining();
   answer_ = Answer::kBegun;
@@ -382,6 +386,7 @@ Framing ClientConnection::StartAnswer(ResponseHead& head, BodyEnd end, uint64_t 
 }
 
 Awaitable<> ClientConnection::Send(ResponseHead head, std::string_view body) {
+  if (parsed_ && !body_started_) SkipBufferedBody();
   out_.clear();
   AppendResponseHead(out_, head, StartAnswer(head, BodyEnd::kLength, body.size()));
   Pieces pieces;

@@ -91,6 +91,7 @@ class ClientConnection final : public Exchange, public Watched {
 
   // Reading a request.
   void ResetRequest();
+  void SkipEmptyLines();
   void WaitForHead();
   tl::expected<void, RequestError> TakeHead(size_t head_bytes);
   Result<DeployedPtr> FindFunction();

@@ -177,8 +177,11 @@ class Parser final : public http::basic_parser<true> {
 
 RequestError FromBeast(const ErrorCode& error, std::string_view head) {
   if (error == http::error::bad_version) {
+    // METHOD SP TARGET SP VERSION: with a space more it is no version that is wrong.
     const std::string_view line = head.substr(0, head.find('\r'));
-    const bool is_http = line.find(" HTTP/") != std::string_view::npos;
+    const size_t version = line.rfind(' ') + 1;
+    const bool is_http = line.substr(version).starts_with("HTTP/") &&
+                         std::count(line.begin(), line.end(), ' ') == 2;
     if (is_http) return {505, {Code::kUnsupported, "this server speaks HTTP/1.1 and HTTP/1.0"}};
   }
   return {400, {Code::kInvalidArgument, "the request is not valid HTTP: " + error.message()}};
