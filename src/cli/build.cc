@@ -88,8 +88,8 @@ Result<> BuildContainer(const FunctionFiles& files, const BuildOptions& options,
     }
     return {};
   }
-  TRY(RunCommand(files, container.build, files.folder / container.binary, options, session,
-                 progress));
+  TRY(RunCommand(files, container.build, (files.folder / container.binary).lexically_normal(),
+                 options, session, progress));
   return BuildImage(files, progress);
 }
 
@@ -103,7 +103,7 @@ Outcome RunBuild(const BuildOptions& options, const Session& session) {
                                steady_clock::time_point begun) {
     const auto elapsed =
         std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - begun);
-    products.push_back({std::move(kind), file.lexically_normal(), elapsed});
+    products.push_back({std::move(kind), file, elapsed});
   };
   if (files.manifest.wasm) {
     const auto begun = steady_clock::now();

@@ -344,6 +344,14 @@ TEST_F(InvokeTest, AFailureHasTheExitStatusOfItsKind) {
   EXPECT_TRUE(console_.Err().starts_with("HTTP 404\nHTTP 429\n"));
 }
 
+TEST_F(InvokeTest, TheNodesReasonGoesToStandardError) {
+  node_.Answer("GET /function/hello", 502,
+               R"({"error":{"code":"function_failed","message":"the function trapped"}})");
+  EXPECT_EQ(RunInvoke({.name = "hello"}, session()), 7);
+  EXPECT_EQ(console_.Out(), "");
+  EXPECT_EQ(console_.Err(), "hybridserve: the function trapped (HTTP 502)\n");
+}
+
 TEST_F(InvokeTest, WhatCannotBeSentIsRefused) {
   const auto refused = [&](InvokeOptions options, const std::string& part) {
     options.name = options.name.empty() ? "hello" : options.name;

@@ -8,10 +8,13 @@ Result<FunctionFiles> ReadFunctionFiles(const std::filesystem::path& path) {
   std::error_code error;
   files.folder = std::filesystem::is_directory(path, error) ? path : path.parent_path();
   if (files.folder.empty()) files.folder = ".";
-  if (files.manifest.wasm) files.module = files.folder / files.manifest.wasm->module;
+  if (files.manifest.wasm) {
+    files.module = (files.folder / files.manifest.wasm->module).lexically_normal();
+  }
   if (const auto& container = files.manifest.container) {
-    files.image =
-        files.folder / (container->image.empty() ? container->binary + ".tar" : container->image);
+    const std::string image =
+        container->image.empty() ? container->binary + ".tar" : container->image;
+    files.image = (files.folder / image).lexically_normal();
   }
   return files;
 }

@@ -147,6 +147,27 @@ void PrintAnswerAsJson(const Session& session, const HttpAnswer& answer,
                      {"body", answer.body}});
 }
 
+/// The body; of a failure also the status. Why the node gave up is no answer of the function's: it
+/// goes where errors go.
+void PrintAnswer(const Session& session, const HttpAnswer& answer) {
+  const Terminal& terminal = session.terminal;
+  const std::string status = "HTTP " + std::to_string(answer.status);
+  if (answer.status >= 400) {
+    const Json body = Json::parse(answer.body, nullptr, false);
+    const std::string message = TextAt(body, "/error/message");
+    if (!message.empty() && !TextAt(body, "/error/code").empty()) {
+      terminal.Note("hybridserve: " + message + " (" + status + ")\n");
+      return;
+    }
+  }
+  terminal.Print(answer.body);
+  const bool needs_newline =
+      terminal.decorate && !answer.body.empty() && !answer.body.ends_with('\n');
+  if (needs_newline) terminal.Print("\n");
+  std::fflush(terminal.out);
+  if (answer.status >= 400) terminal.Note(status + "\n");
+}
+
 }  // namespace
 
 Outcome RunInvoke(const InvokeOptions& options, const Session& session) {
@@ -159,15 +180,8 @@ Outcome RunInvoke(const InvokeOptions& options, const Session& session) {
   if (session.json()) {
     PrintAnswerAsJson(session, answer, total);
   } else {
-    session.terminal.Print(answer.body);
-    const bool needs_newline =
-        session.terminal.decorate && !answer.body.empty() && !answer.body.ends_with('\n');
-    if (needs_newline) session.terminal.Print("\n");
-    std::fflush(session.terminal.out);
+    PrintAnswer(session, answer);
     if (options.verbose) session.terminal.Note(Report(answer, total));
-    if (!options.verbose && answer.status >= 400) {
-      session.terminal.Note("HTTP " + std::to_string(answer.status) + "\n");
-    }
   }
   return answer.status < 400 ? 0 : ExitCode(CodeOfStatus(answer.status));
 }
