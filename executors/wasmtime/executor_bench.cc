@@ -148,6 +148,17 @@ class ThroughPool {
     Run(Sequence(samples, warm_up, rounds, cold));
     Report(name, samples);
   }
+  // What functions that were used once and unloaded leave behind in the executor.
+  void Idle() {
+    constexpr int kFunctions = 1000;
+    Run(UseOnce(kFunctions));  // Until the allocator's own growth is done.
+    const uint64_t before = ResidentBytes(host_.last_pid());
+    Run(UseOnce(kFunctions));
+    const auto after = static_cast<int64_t>(ResidentBytes(host_.last_pid()));
+    std::printf("%-44s %12.0f bytes each; executor %.1f MiB\n", "1,000 more functions, unloaded",
+                static_cast<double>(after - static_cast<int64_t>(before)) / kFunctions,
+                static_cast<double>(after) / (1 << 20));
+  }
   void Saturated() {
     int left = kRounds * 4;
     const auto began = SteadyClock::now();
@@ -161,9 +172,21 @@ class ThroughPool {
   }
 
  private:
-  asio::awaitable<void> One() {
+  static uint64_t ResidentBytes(pid_t pid) {
+    const std::string status = Must(ReadFile("/proc/" + std::to_string(pid) + "/statm"));
+    return std::strtoull(status.c_str() + status.find(' '), nullptr, 10) * 4096;
+  }
+  asio::awaitable<void> UseOnce(int functions) {
+    for (int i = 0; i < functions; ++i) {
+      const auto function = std::make_shared<Deployed>(*function_);
+      co_await One(function);
+      pool_->Unload(*function);
+    }
+    loop_.stop();
+  }
+  asio::awaitable<void> One(DeployedPtr function) {
     WasmInvocation invocation;
-    invocation.function = function_;
+    invocation.function = function;
     invocation.head = &head_;
     invocation.body = "abcde";
     const Result<WasmResult> result = co_await pool_->Invoke(std::move(invocation));
@@ -173,13 +196,13 @@ class ThroughPool {
     for (int i = 0; i < warm_up + rounds; ++i) {
       if (cold) pool_->Unload(*function_);
       const auto began = SteadyClock::now();
-      co_await One();
+      co_await One(function_);
       if (i >= warm_up) samples.push_back(Microseconds1(SteadyClock::now() - began));
     }
     loop_.stop();
   }
   asio::awaitable<void> Consume(int& left) {
-    while (left-- > 0) co_await One();
+    while (left-- > 0) co_await One(function_);
     if (left <= -kInFlight) loop_.stop();
   }
   void Run(asio::awaitable<void> work) {
@@ -208,6 +231,7 @@ int main(int argc, char** argv) {
   ThroughPool pool(wasm);
   pool.Sequential("through the pool: loaded", kWarmUp, kRounds, /*cold=*/false);
   pool.Sequential("through the pool: unloaded before each", 10, kColdRounds, /*cold=*/true);
+  pool.Idle();
   pool.Saturated();
   return 0;
 }
