@@ -23,6 +23,7 @@ target_compile_options(hs_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror=return-type -Werror=unused-result
   -Wno-missing-field-initializers -fstack-protector-strong)
 target_compile_definitions(hs_flags INTERFACE HYBRIDSERVE_VERSION="${PROJECT_VERSION}")
+target_link_options(hs_flags INTERFACE -Wl,-z,relro,-z,now)
 if(HS_SANITIZE)
   target_compile_options(hs_flags INTERFACE -fsanitize=${HS_SANITIZE} -fno-omit-frame-pointer)
   target_link_options(hs_flags INTERFACE -fsanitize=${HS_SANITIZE})

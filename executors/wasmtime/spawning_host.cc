@@ -75,6 +75,7 @@ Awaitable<StartedExecutor> SpawningHost::StartExecutor(ExecutorSpec spec) {
   ++started_;
   StartedExecutor started;
   started.id = ExecutorId{static_cast<uint64_t>(started_)};
+  started.pid = pid;
   started.data = std::move(data.first);
   started.control = std::move(control.first);
   running_[started.id.value] = pid;

@@ -142,10 +142,14 @@ struct LauncherClient::Impl {
 
   // What was made for a caller that did not wait for it must not stay.
   void GiveBack(Verb verb, const std::string& result) {
-    const auto id = DecodeId(result);
-    if (!id) return;
-    if (verb == Verb::kCreateSandbox) Forget(Verb::kDestroySandbox, *id);
-    if (verb == Verb::kStartExecutor) Forget(Verb::kKillExecutor, *id);
+    if (verb == Verb::kCreateSandbox) {
+      if (const auto id = DecodeId(result)) Forget(Verb::kDestroySandbox, *id);
+    }
+    if (verb == Verb::kStartExecutor) {
+      ipc::Reader reader(result);
+      const auto started = launcher::Get<StartedExecutor>(reader);
+      if (reader.Done()) Forget(Verb::kKillExecutor, started.id.value);
+    }
   }
 
   // Sends a request whose answer nobody awaits.
@@ -239,10 +243,9 @@ Awaitable<StartedExecutor> LauncherClient::StartExecutor(ExecutorSpec spec) {
   launcher::Put(body, spec);
   auto reply = co_await Ask(impl_, Verb::kStartExecutor, body.Take(), std::vector<int>());
   if (!reply) co_return tl::unexpected(std::move(reply.error()));
-  const auto id = DecodeId(reply->result);
-  if (!id || reply->fds.size() != 2) co_return tl::unexpected(Malformed());
-  StartedExecutor started;
-  started.id = ExecutorId{*id};
+  ipc::Reader reader(reply->result);
+  auto started = launcher::Get<StartedExecutor>(reader);
+  if (!reader.Done() || reply->fds.size() != 2) co_return tl::unexpected(Malformed());
   started.data = std::move(reply->fds[0]);
   started.control = std::move(reply->fds[1]);
   co_return started;

@@ -57,6 +57,7 @@ Result<StartedExecutor> Executors::Start(const ExecutorSpec& spec) {
   entries_.emplace(id, std::move(entry));
   StartedExecutor started;
   started.id = ExecutorId{id};
+  started.pid = entries_.at(id).child.pid;
   started.data = std::move(data.first);
   started.control = std::move(control.first);
   return started;

@@ -32,6 +32,7 @@ struct ExecutorSpec {
 
 struct StartedExecutor {
   ExecutorId id;
+  int32_t pid = -1;  ///< As the launcher and the server see it.
   UniqueFd data;     ///< SEQPACKET: invocations out, results in (executors' protocol).
   UniqueFd control;  ///< SEQPACKET: unload, cancel.
 };

@@ -137,7 +137,7 @@ void Node::Do(Asker asker, const ExecutorSpec& spec, std::vector<UniqueFd>&) {
   if (!started) return Answer(asker, tl::unexpected(started.error()));
   std::vector<UniqueFd> fds = OneFd(std::move(started->data));
   fds.push_back(std::move(started->control));
-  Answer(asker, IdBytes(started->id.value), std::move(fds));
+  Answer(asker, Bytes(*started), std::move(fds));
 }
 
 void Node::Do(Asker asker, const KillExecutorRequest& request, std::vector<UniqueFd>&) {

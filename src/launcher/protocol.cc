@@ -170,6 +170,18 @@ MakeSocketsRequest Get(ipc::Reader& reader) {
   return request;
 }
 
+void Put(ipc::Writer& writer, const StartedExecutor& started) {
+  writer.Put<uint64_t>(started.id.value).Put<int32_t>(started.pid);
+}
+
+template <>
+StartedExecutor Get(ipc::Reader& reader) {
+  StartedExecutor started;
+  started.id = ExecutorId{reader.Get<uint64_t>()};
+  started.pid = reader.Get<int32_t>();
+  return started;
+}
+
 void Put(ipc::Writer& writer, const LauncherAbilities& abilities) {
   PutBool(writer, abilities.containers);
   writer.PutString(abilities.why_not).PutString(abilities.cgroup);

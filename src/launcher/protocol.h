@@ -73,6 +73,8 @@ struct MakeSocketsRequest {
 void Put(ipc::Writer& writer, const MakeSocketsRequest& request);
 
 // Results.
+/// Without its descriptors, which travel beside: data, then control.
+void Put(ipc::Writer& writer, const StartedExecutor& started);
 void Put(ipc::Writer& writer, const LauncherAbilities& abilities);
 void Put(ipc::Writer& writer, const JobResult& result);
 void Put(ipc::Writer& writer, const UnpackedImage& image);
@@ -94,6 +96,8 @@ template <>
 OpenFolderRequest Get(ipc::Reader& reader);
 template <>
 MakeSocketsRequest Get(ipc::Reader& reader);
+template <>
+StartedExecutor Get(ipc::Reader& reader);
 template <>
 LauncherAbilities Get(ipc::Reader& reader);
 template <>

@@ -3,6 +3,9 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <string>
+
+#include "base/file.h"
 
 namespace hybridserve {
 
@@ -12,14 +15,12 @@ uint64_t MachineMemoryBytes() {
   return pages > 0 && page > 0 ? static_cast<uint64_t>(pages) * static_cast<uint64_t>(page) : 0;
 }
 
-uint64_t OwnResidentBytes() {
-  std::FILE* file = std::fopen("/proc/self/statm", "re");
-  if (file == nullptr) return 0;
+uint64_t ResidentBytes(pid_t pid) {
+  const auto text = ReadFile("/proc/" + std::to_string(pid) + "/statm");
   unsigned long long total = 0;
   unsigned long long resident = 0;
-  const int fields = std::fscanf(file, "%llu %llu", &total, &resident);
-  std::fclose(file);
-  return fields == 2 ? resident * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)) : 0;
+  if (!text || std::sscanf(text->c_str(), "%llu %llu", &total, &resident) != 2) return 0;
+  return resident * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
 }  // namespace hybridserve

@@ -1,7 +1,9 @@
-// Memory of the machine and of this process, for defaults and metrics.
+// Memory of the machine and of processes, for defaults and metrics.
 //
 // Thread rule: any thread.
 #pragma once
+
+#include <sys/types.h>
 
 #include <cstdint>
 
@@ -9,7 +11,7 @@ namespace hybridserve {
 
 /// The machine's memory; 0 when it cannot be read.
 uint64_t MachineMemoryBytes();
-/// This process's resident memory; 0 when it cannot be read.
-uint64_t OwnResidentBytes();
+/// A process's resident memory, what it shares with others included; 0 when it cannot be read.
+uint64_t ResidentBytes(pid_t pid);
 
 }  // namespace hybridserve

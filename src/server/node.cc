@@ -1,6 +1,7 @@
 #include "server/node.h"
 
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <optional>
@@ -176,18 +177,6 @@ void Node::Impl::MakeDeployer() {
   data_path.status = [this](const FunctionName& name) { return StatusOf(name); };
   deployer.emplace(executor, std::move(options), std::move(data_path), &*wasm,
                    containers ? &images : nullptr, control, *blobs, *registry);
-  AdminOptions admin_options;
-  admin_options.socket = config.AdminSocket();
-  admin_options.listen = config.admin_listen;
-  admin_options.token_file = config.admin_token_file;
-  admin_options.max_blob_bytes = config.max_blob_bytes;
-  AdminParts parts{*deployer,
-                   *blobs,
-                   control,
-                   logs,
-                   [this] { return Info(); },
-                   [this] { return metrics.Serialize(); }};
-  admin.emplace(executor, std::move(admin_options), std::move(parts));
 }
 
 void Node::Impl::MakeAdmin() {
@@ -202,8 +191,8 @@ void Node::Impl::MakeAdmin() {
 }
 
 void Node::Impl::CountLevels(Gauges& gauges) const {
-  gauges.server_memory_bytes += OwnResidentBytes();
-  if (containers) gauges.container_memory_bytes += containers->UsedMemory().bytes;
+  gauges.server_memory_bytes += ResidentBytes(::getpid());
+  for (const pid_t pid : wasm->Processes()) gauges.executor_memory_bytes += ResidentBytes(pid);
 }
 
 LiveStatus Node::Impl::StatusOf(const FunctionName& name) const {
@@ -286,7 +275,6 @@ asio::awaitable<void> Node::Stop() {
   Impl& node = *impl_;
   auto drained = co_await node.gateway->Drain();
   if (!drained) spdlog::warn("{}", drained.error().message);
-  co_await node.admin->Stop();
   co_await node.admin->Stop();
   co_await node.deployer->Stop();
   if (node.containers) {

@@ -27,6 +27,7 @@ ExecutorLink::ExecutorLink(asio::any_io_executor executor, StartedExecutor start
                            std::function<void(ExecutorLink&, std::string_view)> on_end)
     : executor_(std::move(executor)),
       id_(started.id),
+      pid_(started.pid),
       data_(executor_, started.data.Release()),
       control_(executor_, started.control.Release()),
       kill_timer_(executor_),

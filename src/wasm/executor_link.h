@@ -53,6 +53,7 @@ class ExecutorLink : public std::enable_shared_from_this<ExecutorLink> {
   void End(std::string_view why);
   [[nodiscard]] bool alive() const { return alive_; }
   [[nodiscard]] ExecutorId id() const { return id_; }
+  [[nodiscard]] pid_t pid() const { return pid_; }
 
   void Begin(Call& call);
   /// Sends the call's datagram: waits while the socket is full. `parts` and `fds` are copied only
@@ -81,6 +82,7 @@ class ExecutorLink : public std::enable_shared_from_this<ExecutorLink> {
 
   boost::asio::any_io_executor executor_;
   ExecutorId id_;
+  pid_t pid_;
   boost::asio::posix::stream_descriptor data_;
   boost::asio::posix::stream_descriptor control_;
   boost::asio::steady_timer kill_timer_;

@@ -345,6 +345,14 @@ void ExecutorPool::OnExecutorExited(ExecutorId id, int status) {
   for (auto& [name, domain] : impl_->domains) domain->OnExited(id, status);
 }
 
+std::vector<pid_t> ExecutorPool::Processes() const {
+  std::vector<pid_t> pids;
+  for (const auto& [name, domain] : impl_->domains) {
+    if (domain->link()) pids.push_back(domain->link()->pid());
+  }
+  return pids;
+}
+
 uint32_t ExecutorPool::slots() const { return impl_->options.threads; }
 
 Awaitable<> ExecutorPool::Prepare(DeployedPtr function) {

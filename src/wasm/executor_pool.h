@@ -10,6 +10,8 @@
 // its coroutines, or once none of its calls is under way.
 #pragma once
 
+#include <sys/types.h>
+
 #include <boost/asio/any_io_executor.hpp>
 #include <cstdint>
 #include <filesystem>
@@ -17,6 +19,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/ids.h"
 #include "wasm/backend.h"
@@ -57,6 +60,9 @@ class ExecutorPool : public WasmBackend {
 
   /// The launcher reports that an executor's process ended. The pool notices by itself, too.
   void OnExecutorExited(ExecutorId id, int status);
+
+  /// The processes that run now, one a trust domain that is in use.
+  [[nodiscard]] std::vector<pid_t> Processes() const;
 
   [[nodiscard]] uint32_t slots() const override;
   Awaitable<> Prepare(DeployedPtr function) override;

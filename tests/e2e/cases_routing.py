@@ -121,7 +121,11 @@ def test_metrics_carry_the_invocations():
     with node() as own:
         deploy(own, container=True)
         until_container(own)
+        measured = r'hybridserve_memory_bytes\{part="%s"\} [1-9]\d{5,}'
+        wait_for("the containers to be measured", lambda: re.search(measured % "containers", own.metrics()))
         text = own.metrics()
+        for part in ("server", "executors"):
+            assert re.search(measured % part, text), (part, text[-2000:])
         for name in ("hybridserve_invocations_total", "hybridserve_queue_seconds", "hybridserve_start_seconds",
                      "hybridserve_run_seconds", "hybridserve_total_seconds", "hybridserve_containers",
                      "hybridserve_boots_total", "hybridserve_memory_bytes"):
