@@ -22,6 +22,7 @@ from harness.report import METRICS, Report  # noqa: E402
 # In order: what needs a quiet machine first, what heats it last.
 MEASUREMENTS = [
     (wasm.measure_cold, ["wasm_cold_ms_p50", "wasm_cold_ms_p99"]),
+    (wasm.measure_cold_idle, ["wasm_cold_idle_ms_p50", "wasm_cold_idle_ms_p99"]),
     (wasm.measure_loaded, ["wasm_loaded_ms_p50"]),
     (containers.measure_overhead, ["container_overhead_ms_p50"]),
     (containers.measure_cold, ["container_cold_ms_p50"]),

@@ -67,7 +67,7 @@ std::string Ok(const std::string& body, const std::string& headers = "") {
 Plan PlanFor(const Server& server, uint32_t samples) {
   Plan plan;
   plan.measured.target = server.target();
-  plan.measured.request = MakeRequest("GET", "/", "bench", "");
+  plan.measured.requests = {MakeRequest("GET", "/", "bench", "")};
   plan.measured.expected = "hello";
   plan.samples = samples;
   return plan;

@@ -32,6 +32,7 @@ struct Options {
   std::string admin;
   std::vector<std::string> conditions;
   uint32_t settle_ms = 0;
+  uint32_t rotate = 1;
   std::vector<std::string> evicted;
 };
 
@@ -48,7 +49,16 @@ void AddSide(CLI::App& app, const std::string& prefix, SideOptions& side) {
                  "NAME:VALUE that every sample's answer must carry");
 }
 
-Result<Side> MakeSide(const SideOptions& options) {
+// `text` with the number `i` in the place of each "{}".
+std::string Numbered(std::string text, uint32_t i) {
+  const std::string number = std::to_string(i);
+  for (size_t at = 0; (at = text.find("{}", at)) != std::string::npos; at += number.size()) {
+    text.replace(at, 2, number);
+  }
+  return text;
+}
+
+Result<Side> MakeSide(const SideOptions& options, uint32_t rotate) {
   Side side;
   TRY_ASSIGN(side.target, ParseTarget(options.target));
   side.target.netns_of = options.netns_of;
@@ -57,7 +67,10 @@ Result<Side> MakeSide(const SideOptions& options) {
     TRY_ASSIGN(body, ReadFile(options.body_file));
   }
   TRY_ASSIGN(side.expected, ReadFile(options.expected_file));
-  side.request = MakeRequest(options.method, options.path, "bench", body);
+  for (uint32_t i = 0; i < rotate; ++i) {
+    const std::string path = Numbered(options.path, i);
+    side.requests.push_back(MakeRequest(options.method, path, "bench", body));
+  }
   for (const std::string& header : options.expected_headers) {
     const size_t colon = header.find(':');
     if (colon == std::string::npos) {
@@ -70,9 +83,9 @@ Result<Side> MakeSide(const SideOptions& options) {
 
 Result<Plan> MakePlan(const Options& options) {
   Plan plan;
-  TRY_ASSIGN(plan.measured, MakeSide(options.measured));
+  TRY_ASSIGN(plan.measured, MakeSide(options.measured, options.rotate));
   if (!options.against.target.empty()) {
-    TRY_ASSIGN(plan.against, MakeSide(options.against));
+    TRY_ASSIGN(plan.against, MakeSide(options.against, 1));
   }
   plan.warm_ups = options.warm_ups;
   plan.samples = options.samples;
@@ -81,8 +94,11 @@ Result<Plan> MakePlan(const Options& options) {
     TRY_ASSIGN(plan.admin, ParseTarget("unix:" + options.admin));
   }
   for (const std::string& text : options.conditions) {
-    TRY_ASSIGN(Condition condition, ParseCondition(text));
-    plan.conditions.push_back(std::move(condition));
+    const uint32_t count = text.find("{}") == std::string::npos ? 1 : options.rotate;
+    for (uint32_t i = 0; i < count; ++i) {
+      TRY_ASSIGN(Condition condition, ParseCondition(Numbered(text, i)));
+      plan.conditions.push_back(std::move(condition));
+    }
   }
   plan.evicted.assign(options.evicted.begin(), options.evicted.end());
   return plan;
@@ -160,6 +176,10 @@ int main(int argc, char** argv) {
   app.add_option("--until", options.conditions,
                  "PATH#POINTER=VALUE (or >=) that must hold at the admin API before each sample")
       ->needs(admin);
+  app.add_option("--rotate", options.rotate,
+                 "send to this many paths in turn: {} in --path and --until is 0, 1, ...; what is "
+                 "asked before each sample is then asked before each turn")
+      ->check(CLI::PositiveNumber);
   app.add_option("--settle-ms", options.settle_ms, "idle time before each sample");
   app.add_option("--evict", options.evicted,
                  "file or folder dropped from the page cache before each sample");

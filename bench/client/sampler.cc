@@ -39,12 +39,12 @@ class Sampled {
   Sampled(const Side& side, UniqueFd stream) : side_(side), connection_(std::move(stream)) {}
 
   Result<> WarmUp() {
-    TRY_ASSIGN(const Answer answer, connection_.Send(side_.request));
+    TRY_ASSIGN(const Answer answer, connection_.Send(NextRequest()));
     return Check(side_, answer, Headers::kIgnored);
   }
 
   Result<> Sample(Times& times) {
-    TRY_ASSIGN(const Answer answer, connection_.Send(side_.request));
+    TRY_ASSIGN(const Answer answer, connection_.Send(NextRequest()));
     TRY(Check(side_, answer, Headers::kChecked));
     times.first_byte.push_back(Milliseconds(answer.first_byte));
     times.last_byte.push_back(Milliseconds(answer.last_byte));
@@ -54,9 +54,19 @@ class Sampled {
     return {};
   }
 
+  /// The next request is the first one again.
+  [[nodiscard]] bool at_turn() const { return next_ == 0; }
+
  private:
+  const std::string& NextRequest() {
+    const std::string& request = side_.requests[next_];
+    next_ = (next_ + 1) % side_.requests.size();
+    return request;
+  }
+
   const Side& side_;
   HttpConnection connection_;
+  size_t next_ = 0;
 };
 
 Result<> GetReady(const Plan& plan, Outcome& outcome) {
@@ -85,7 +95,7 @@ Result<Outcome> TakeSamples(const Plan& plan) {
   }
   Outcome outcome;
   for (uint32_t i = 0; i < plan.samples; ++i) {
-    TRY(GetReady(plan, outcome));
+    if (measured.at_turn()) TRY(GetReady(plan, outcome));
     // The order changes each time: whoever comes second finds the caches warmer.
     const bool peer_first = i % 2 == 1;
     if (against && peer_first) TRY(against->Sample(outcome.against));

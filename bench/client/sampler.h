@@ -22,7 +22,8 @@ namespace hybridserve::bench {
 /// One side of a measurement.
 struct Side {
   Target target;
-  std::string request;   ///< As bytes.
+  /// As bytes. The samples take them in turn; there is at least one.
+  std::vector<std::string> requests;
   std::string expected;  ///< The body every answer must have.
   /// Headers every answer of a sample must carry, with their values. Not asked of warm-ups.
   std::vector<std::pair<std::string, std::string>> expected_headers;
@@ -34,13 +35,13 @@ struct Plan {
   uint32_t warm_ups = 0;        ///< Requests to each side that are checked and not counted.
   uint32_t samples = 1;
 
-  /// Before each sample: what has to hold at `admin`, then a pause in which the node sits idle, so
-  /// that the asking itself leaves nothing warm that a client would not find warm.
+  /// Before each turn of the measured side's requests (with one request: before each sample): what
+  /// has to hold at `admin`, then a pause in which the node sits idle.
   std::optional<Target> admin;
   std::vector<Condition> conditions;
   std::chrono::milliseconds wait_timeout{30000};
   std::chrono::milliseconds settle{0};
-  std::vector<std::filesystem::path> evicted;  ///< Dropped from the page cache before each sample.
+  std::vector<std::filesystem::path> evicted;  ///< Dropped from the page cache before each turn.
 };
 
 /// What one side came to; one entry a sample, in milliseconds.

@@ -61,12 +61,13 @@ class Bench:
         return path
 
     def sample(self, address, path, expected, samples, warm_ups=0, expect_headers=(), against=None,
-               node=None, until=(), settle_ms=0, evict=()):
-        """Runs the client over one connection and returns its JSON. `against` is a dictionary with
+               node=None, until=(), settle_ms=0, evict=(), rotate=1):
+        """Runs the client over one connection and returns its JSON. With `rotate` the requests go to that
+        many functions in turn: {} in `path` and `until` is their number. `against` is a dictionary with
         address, path, expected and, for a connection inside a container, netns_of."""
         command = [self.client_program, "--connect", address, "--path", path,
                    "--expect", self.write("expected", expected),
-                   "--samples", samples, "--warm-up", warm_ups, "--settle-ms", settle_ms]
+                   "--samples", samples, "--warm-up", warm_ups, "--settle-ms", settle_ms, "--rotate", rotate]
         for header in expect_headers:
             command += ["--expect-header", header]
         if against:

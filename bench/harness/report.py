@@ -18,6 +18,8 @@ class Metric:
 METRICS = [
     Metric("wasm_cold_ms_p50", 0.3, False, "ms", "published 31-34"),
     Metric("wasm_cold_ms_p99", 1.5, False, "ms", ""),
+    Metric("wasm_cold_idle_ms_p50", None, False, "ms", "the same on a node that was idle"),
+    Metric("wasm_cold_idle_ms_p99", None, False, "ms", ""),
     Metric("wasm_loaded_ms_p50", 0.15, False, "ms", "workerd .152, wasmtime serve .180"),
     Metric("wasm_saturated_rps", 25000, True, "1/s", "workerd 21,900, wasmtime serve 9,000"),
     Metric("container_overhead_ms_p50", 0.10, False, "ms", ""),

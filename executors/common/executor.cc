@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "executors/common/module_table.h"
+#include "executors/common/receivers.h"
 #include "executors/common/watchdog.h"
 #include "ipc/seqpacket.h"
 
@@ -59,14 +60,16 @@ class Body {
 // Serves one invocation after another on one thread.
 class Worker {
  public:
-  Worker(ModuleTable& modules, Guard& guard, int socket)
-      : modules_(modules), wasi_(guard), socket_(socket) {}
+  Worker(ModuleTable& modules, Receivers& receivers, Guard& guard, int socket)
+      : modules_(modules), receivers_(receivers), wasi_(guard), socket_(socket) {}
 
   // Returns when the socket is closed.
   void Loop() {
     while (true) {
       const std::span<char> buffer(buffer_.get(), ipc::kMaxDatagramBytes);
+      receivers_.Enter(place_);
       Result<ipc::Received> received = ipc::Receive(socket_, buffer, ipc::Wait::kBlock);
+      receivers_.Leave();
       if (!received) {
         // A datagram that is cut off is not of our server; nothing of it can be answered.
         if (received.error().code == Code::kCorrupt) continue;
@@ -156,6 +159,8 @@ class Worker {
   }
 
   ModuleTable& modules_;
+  Receivers& receivers_;
+  Receivers::Place place_;
   wasi::Wasi wasi_;
   int socket_;
   std::unique_ptr<char[]> buffer_ = std::make_unique_for_overwrite<char[]>(ipc::kMaxDatagramBytes);
@@ -186,13 +191,14 @@ Result<> ControlLoop(int socket, ModuleTable& modules, Watchdog& watchdog) {
 
 void RunExecutor(Engine& engine, const ExecutorOptions& options) {
   ModuleTable modules(engine);
+  Receivers receivers;
   Watchdog watchdog(options.threads, [&engine] { engine.Interrupt(); });
   std::vector<std::thread> threads;
   threads.reserve(options.threads);
   try {
     for (uint32_t i = 0; i < options.threads; ++i) {
-      threads.emplace_back([&modules, &watchdog, &options, i] {
-        Worker(modules, watchdog.guard(i), options.data_socket).Loop();
+      threads.emplace_back([&modules, &receivers, &watchdog, &options, i] {
+        Worker(modules, receivers, watchdog.guard(i), options.data_socket).Loop();
       });
     }
   } catch (const std::system_error& error) {

@@ -30,14 +30,15 @@ Connections::Connections(boost::asio::any_io_executor executor, Now now,
                          std::chrono::milliseconds tick)
     : now_(std::move(now)),
       request_id_seed_(RandomSeed()),
-      ticker_(std::move(executor), tick, [this] { return Tick(); }) {
+      tick_(tick),
+      ticker_(std::move(executor), [this] { return Tick(); }) {
   RefreshClock();
 }
 
 Gate::Pass Connections::Enter() {
   if (count() == 0) {
     RefreshClock();
-    ticker_.Start();
+    ticker_.Start(tick_);
   }
   return gate_.Enter();
 }
@@ -82,11 +83,11 @@ void Connections::NewRequestId(std::string& out) {
   }
 }
 
-Ticker::Next Connections::Tick() {
+Ticker::Pause Connections::Tick() {
   RefreshClock();
   EndOverdue();
   FindGoneClients();
-  return count() > 0 ? Ticker::Next::kAgain : Ticker::Next::kStop;
+  return count() > 0 ? Ticker::Pause(tick_) : std::nullopt;
 }
 
 void Connections::RefreshClock() {

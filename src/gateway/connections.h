@@ -73,7 +73,7 @@ class Connections {
  private:
   using List = boost::intrusive::list<Watched, boost::intrusive::constant_time_size<false>>;
 
-  Ticker::Next Tick();
+  Ticker::Pause Tick();
   void RefreshClock();
   void EndOverdue();
   void FindGoneClients();
@@ -89,6 +89,7 @@ class Connections {
   uint64_t requests_ = 0;
   std::vector<pollfd> sockets_;  // Of one tick; members so that their memory is used again.
   std::vector<Watched*> watched_;
+  std::chrono::milliseconds tick_;
   Ticker ticker_;
 };
 

@@ -90,7 +90,7 @@ struct Router::Impl : std::enable_shared_from_this<Router::Impl> {
         containers(pool),
         metrics(counted),
         slots(on, [this] { return wasm != nullptr ? wasm->slots() : 0; }),
-        code(on, wasm, options.now, options.sweep_interval),
+        code(on, wasm, options.now, options.max_unload_delay),
         budget(options.body_memory_bytes) {}
 
   [[nodiscard]] EntryPtr FindEntry(const FunctionName& name) const {

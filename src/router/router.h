@@ -35,8 +35,8 @@ class Router {
     uint32_t max_starting = 16;
     /// Request bodies collected for Wasm, all together; beyond it requests get 503.
     uint64_t body_memory_bytes = 512u << 20;
-    /// How often functions are looked at for keep_alive; how late code may be unloaded.
-    std::chrono::milliseconds sweep_interval{1000};
+    /// How late a function's code may be unloaded after its keep_alive.
+    std::chrono::milliseconds max_unload_delay{1000};
     std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;
   };
 

@@ -29,7 +29,7 @@ class RouterTest : public testing::Test {
   Router::Options MakeOptions() {
     Router::Options options;
     options.allow_route_header = true;
-    options.sweep_interval = milliseconds(1);
+    options.max_unload_delay = milliseconds(1);
     options.now = [this] { return now_; };
     return options;
   }

@@ -1,5 +1,5 @@
-// Ticker: calls a function at a coarse interval while there is something to look after, in place of
-// a timer for each thing. An idle node has no ticker running.
+// Ticker: calls a function now and then while there is something to look after, in place of a timer
+// for each thing. An idle node has no ticker running.
 //
 // Thread rule: the event loop's thread only.
 #pragma once
@@ -8,23 +8,23 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 
 namespace hybridserve {
 
 class Ticker {
  public:
-  enum class Next { kAgain, kStop };
+  /// How long until the next call; nullopt: there is nothing left to look after.
+  using Pause = std::optional<std::chrono::milliseconds>;
 
-  /// `tick` is called every `interval` from Start on, until it returns kStop or the ticker is
-  /// destroyed.
-  Ticker(boost::asio::any_io_executor executor, std::chrono::milliseconds interval,
-         std::function<Next()> tick);
+  /// `tick` is called from Start on, until it returns nullopt or the ticker is destroyed.
+  Ticker(boost::asio::any_io_executor executor, std::function<Pause()> tick);
   ~Ticker();
   Ticker(const Ticker&) = delete;
   Ticker& operator=(const Ticker&) = delete;
 
-  /// Nothing happens when it runs already.
-  void Start();
+  /// The first call comes after `pause`. Nothing happens when it runs already.
+  void Start(std::chrono::milliseconds pause);
 
  private:
   struct State;

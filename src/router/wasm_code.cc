@@ -3,18 +3,25 @@
 #include <algorithm>
 
 namespace hybridserve {
+namespace {
+
+// Bounds what sweeping costs when many functions are due one after the other.
+constexpr std::chrono::milliseconds kMinPause{5};
+
+}  // namespace
 
 WasmCode::WasmCode(boost::asio::any_io_executor executor, WasmBackend* backend, Now now,
-                   std::chrono::milliseconds sweep_interval)
+                   std::chrono::milliseconds max_pause)
     : backend_(backend),
       now_(std::move(now)),
-      ticker_(std::move(executor), sweep_interval, [this] { return Sweep(); }) {}
+      max_pause_(max_pause),
+      ticker_(std::move(executor), [this] { return Sweep(); }) {}
 
 WasmCode::Use WasmCode::Begin(State& state, DeployedPtr revision) {
   if (revision == state.live_) {
     ++state.running_;
     if (!state.is_linked()) loaded_.push_back(state);
-    ticker_.Start();
+    ticker_.Start(PauseUntil(revision->manifest.scale.keep_alive));
   } else {
     const auto found = std::ranges::find(state.replaced_, revision, &State::Replaced::revision);
     if (found != state.replaced_.end()) {
@@ -60,16 +67,28 @@ void WasmCode::Unload(const State& state, const Deployed& revision) {
   backend_->Unload(revision);
 }
 
-Ticker::Next WasmCode::Sweep() {
+// Rounded up, so that whoever is due at that moment is due when the sweep comes.
+std::chrono::milliseconds WasmCode::PauseUntil(std::chrono::steady_clock::duration due_in) const {
+  const auto pause = std::chrono::ceil<std::chrono::milliseconds>(due_in);
+  return std::clamp(pause, std::min(kMinPause, max_pause_), max_pause_);
+}
+
+Ticker::Pause WasmCode::Sweep() {
   const auto now = now_();
+  std::chrono::steady_clock::duration first_due = max_pause_;
   for (auto at = loaded_.begin(); at != loaded_.end();) {
     State& state = *at++;
-    const auto keep_alive = state.live_->manifest.scale.keep_alive;
-    if (state.running_ > 0 || now - state.idle_since_ < keep_alive) continue;
+    const std::chrono::steady_clock::duration keep_alive = state.live_->manifest.scale.keep_alive;
+    const auto due_in = state.running_ > 0 ? keep_alive : state.idle_since_ + keep_alive - now;
+    if (state.running_ > 0 || due_in.count() > 0) {
+      first_due = std::min(first_due, due_in);
+      continue;
+    }
     state.unlink();
     backend_->Unload(*state.live_);
   }
-  return loaded_.empty() ? Ticker::Next::kStop : Ticker::Next::kAgain;
+  if (loaded_.empty()) return std::nullopt;
+  return PauseUntil(first_due);
 }
 
 }  // namespace hybridserve

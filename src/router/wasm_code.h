@@ -1,7 +1,7 @@
 // WasmCode: when a function's native code leaves the executor's memory: after scale.keep_alive
 // without a request (scale to zero), and as soon as a revision that was replaced or removed has
-// finished its last request. One coarse sweep over the functions whose code is loaded; no timer per
-// function.
+// finished its last request. One sweep over the functions whose code is loaded, when the first of
+// them may be due; no timer per function.
 //
 // Thread rule: the event loop's thread only.
 #pragma once
@@ -65,8 +65,9 @@ class WasmCode {
   };
 
   /// `backend` may be nullptr: then nothing is ever used or unloaded.
+  /// `max_pause` is how late code may be unloaded at most.
   WasmCode(boost::asio::any_io_executor executor, WasmBackend* backend, Now now,
-           std::chrono::milliseconds sweep_interval);
+           std::chrono::milliseconds max_pause);
 
   [[nodiscard]] Use Begin(State& state, DeployedPtr revision);
   /// `revision` is the live one from now on; nullptr: the function was removed.
@@ -75,10 +76,13 @@ class WasmCode {
  private:
   void OnEnd(State& state, const DeployedPtr& revision);
   void Unload(const State& state, const Deployed& revision);
-  Ticker::Next Sweep();
+  Ticker::Pause Sweep();
+  [[nodiscard]] std::chrono::milliseconds PauseUntil(
+      std::chrono::steady_clock::duration due_in) const;
 
   WasmBackend* backend_;
   Now now_;
+  std::chrono::milliseconds max_pause_;
   // Functions whose live revision ran since its code was last unloaded.
   boost::intrusive::list<State, boost::intrusive::constant_time_size<false>> loaded_;
   Ticker ticker_;
