@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <filesystem>
 
 #include "base/file.h"
 #include "ipc/seqpacket.h"
@@ -17,6 +18,13 @@
 
 namespace hybridserve::launcher {
 namespace {
+
+// "/a//b/./" as "/a/b": what a person writes and what is compared.
+std::string Normal(const std::string& path) {
+  std::string normal = std::filesystem::path(path).lexically_normal().string();
+  if (normal.size() > 1 && normal.ends_with('/')) normal.pop_back();
+  return normal;
+}
 
 // `path` relative to `base`, or nothing when it is not below it: "." for `base` itself.
 std::string Below(const std::string& base, const std::string& path) {
@@ -72,7 +80,7 @@ Result<UniqueFd> CloneAsUser(int folder, uint64_t flags) {
 Result<UniqueFd> OpenAllowedFolder(const std::vector<std::string>& allowed, const std::string& path,
                                    bool writable) {
   for (const std::string& base : allowed) {
-    const std::string relative = Below(base, path);
+    const std::string relative = Below(Normal(base), Normal(path));
     if (relative.empty()) continue;
     TRY_ASSIGN(const UniqueFd folder, OpenBelow(base, relative));
     const uint64_t flags = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |

@@ -58,6 +58,13 @@ Result<Host> ExamineHost(const StateFolder& state, WantContainers want) {
       spdlog::warn("no cgroups, so no memory limits: {}", tree.error().message);
     }
   }
+  if (host.isolation != sandbox::Isolation::kNamespaces) {
+    spdlog::warn(
+        "this kernel refuses user namespaces (user.max_user_namespaces): guests are held by Wasm "
+        "and a system-call filter alone; behind those they would see this user's files");
+  } else if (!host.root) {
+    spdlog::warn("started without root: what guests use of memory and processes is not limited");
+  }
   const auto containers = CheckContainers(host, state, want);
   host.abilities.containers = containers.has_value();
   host.abilities.why_not =

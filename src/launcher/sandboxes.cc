@@ -60,8 +60,12 @@ Result<uint64_t> Sandboxes::Make() {
   const uint64_t id = next_id_++;
   TRY_ASSIGN(auto cgroup, host_.cgroups->Create("sandbox-" + std::to_string(id)));
   TRY_ASSIGN(sandbox::IdRange range, ranges_.Take());
-  TRY_ASSIGN(auto container, sandbox::Container::Create(std::move(cgroup), std::move(range),
-                                                        host_.container_filter));
+  auto created = sandbox::Container::Create(std::move(cgroup), range, host_.container_filter);
+  if (!created) {
+    ranges_.Give(std::move(range));
+    return tl::unexpected(std::move(created.error()));
+  }
+  std::unique_ptr<sandbox::Container> container = std::move(*created);
   TRY(loop_.Watch(container->control_fd(), EventLoop::Interest::kRead,
                   [this, id] { OnControl(id); }));
   TRY(loop_.Watch(container->child().pidfd.get(), EventLoop::Interest::kRead,

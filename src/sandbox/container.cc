@@ -26,21 +26,28 @@ constexpr uint64_t kReadOnly = 1;  // MOUNT_ATTR_RDONLY
 
 }  // namespace
 
-Result<std::unique_ptr<Container>> Container::Create(std::unique_ptr<Cgroup> cgroup, IdRange range,
+Result<std::unique_ptr<Container>> Container::Create(std::unique_ptr<Cgroup> cgroup, IdRange& range,
                                                      const BpfProgram& filter) {
   std::unique_ptr<Container> container(new Container(std::move(cgroup), std::move(range)));
-  Cgroup& group = *container->cgroup_;
+  if (auto begun = container->Begin(filter); !begun) {
+    range = container->TakeRange();
+    return tl::unexpected(std::move(begun.error()));
+  }
+  return container;
+}
+
+Result<> Container::Begin(const BpfProgram& filter) {
+  Cgroup& group = *cgroup_;
   TRY(group.SetLimits({.memory_bytes = kWaitingMemoryBytes, .pids = kWaitingPids}));
   TRY_ASSIGN(auto sockets, ipc::MakePair());
   const std::vector<int> join = group.join_fds();
   const InitContext context{sockets.second.get(), join, &filter};
-  TRY_ASSIGN(container->child_,
+  TRY_ASSIGN(child_,
              Clone({.namespaces = CLONE_NEWUSER | CLONE_NEWPID, .cgroup = group.clone_fd()},
                    [&context] { return RunContainerInit(context); }));
-  TRY(MapIds(container->child_.pid, {0, container->range_.base, kRangeSize}, SetGroups::kAllow));
-  container->control_ = std::move(sockets.first);
-  TRY(ipc::Send(container->control_.get(), "go", {}, ipc::Wait::kDont));
-  return container;
+  TRY(MapIds(child_.pid, {0, range_.base, kRangeSize}, SetGroups::kAllow));
+  control_ = std::move(sockets.first);
+  return ipc::Send(control_.get(), "go", {}, ipc::Wait::kDont);
 }
 
 Container::~Container() {

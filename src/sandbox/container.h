@@ -32,8 +32,8 @@ class Container {
  public:
   enum class State : uint8_t { kPreparing, kHeld, kStarting, kRunning, kFailed };
 
-  /// Starts preparing. `filter` is Filter::kContainer compiled.
-  static Result<std::unique_ptr<Container>> Create(std::unique_ptr<Cgroup> cgroup, IdRange range,
+  /// Starts preparing. `filter` is Filter::kContainer compiled. Takes `range` unless it fails.
+  static Result<std::unique_ptr<Container>> Create(std::unique_ptr<Cgroup> cgroup, IdRange& range,
                                                    const BpfProgram& filter);
   /// Kills what is left and removes the cgroup.
   ~Container();
@@ -69,6 +69,7 @@ class Container {
  private:
   Container(std::unique_ptr<Cgroup> cgroup, IdRange range)
       : cgroup_(std::move(cgroup)), range_(std::move(range)) {}
+  Result<> Begin(const BpfProgram& filter);
   void Fail(Error error);
 
   std::unique_ptr<Cgroup> cgroup_;

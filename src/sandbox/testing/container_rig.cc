@@ -46,7 +46,7 @@ ContainerRig::~ContainerRig() = default;
 Result<std::unique_ptr<Container>> ContainerRig::Create() {
   TRY_ASSIGN(auto cgroup, cgroups_->Create("c" + std::to_string(next_++)));
   TRY_ASSIGN(IdRange range, ranges_.Take());
-  return Container::Create(std::move(cgroup), std::move(range), filter_);
+  return Container::Create(std::move(cgroup), range, filter_);
 }
 
 bool ContainerRig::Await(Container& container, Container::State wanted) {
