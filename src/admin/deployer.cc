@@ -121,7 +121,7 @@ Result<std::map<std::string, std::string>> Deployer::Impl::CheckFiles(
     TRY(CheckModuleFile(module.get(), request.manifest.limits));
   }
   if (!request.image.value.empty()) TRY(blobs.Touch(request.image));
-  return EnvironmentWithSecrets(request.manifest, options.state_folder);
+  return EnvironmentWithSecrets(request.manifest, options.state_folder, options.token_file);
 }
 
 Awaitable<> Deployer::Impl::Compile(DeployedPtr candidate, Progress progress) {
@@ -240,7 +240,7 @@ Result<Deployer::Impl::Loaded> Deployer::Impl::LoadTarget(const FunctionName& na
     }
   }
   TRY_ASSIGN(loaded.manifest, ManifestFromJson(loaded.revision.content.manifest));
-  TRY_ASSIGN(loaded.environment, EnvironmentWithSecrets(loaded.manifest, options.state_folder));
+  TRY_ASSIGN(loaded.environment, EnvironmentWithSecrets(loaded.manifest, options.state_folder, options.token_file));
   return loaded;
 }
 

@@ -107,6 +107,7 @@ class Deployer {
  public:
   struct Options {
     std::filesystem::path state_folder;        ///< Secrets may not lie in it.
+    std::filesystem::path token_file;          ///< The admin API's; no secret. May be empty.
     std::vector<std::string> allowed_folders;  ///< As NodeConfig's.
     std::string containers_why_not;            ///< For the error where `images` is nullptr.
     /// How long a blob that nothing refers to is kept, and how often that is looked at.

@@ -21,7 +21,7 @@ Result<std::vector<Deployer::Impl::LoadedOrFailed>> Deployer::Impl::LoadAll() co
     const auto load = [this, &revision]() -> Result<Loaded> {
       Loaded loaded;
       TRY_ASSIGN(loaded.manifest, ManifestFromJson(revision.content.manifest));
-      TRY_ASSIGN(loaded.environment, EnvironmentWithSecrets(loaded.manifest, options.state_folder));
+      TRY_ASSIGN(loaded.environment, EnvironmentWithSecrets(loaded.manifest, options.state_folder, options.token_file));
       return loaded;
     };
     Result<Loaded> loaded = load();

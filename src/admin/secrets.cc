@@ -1,8 +1,10 @@
 #include "admin/secrets.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <pwd.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/unique_fd.h"
+#include "function/bounds.h"
 #include "function/units.h"
 
 namespace hybridserve {
@@ -18,8 +21,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr size_t kMaxSecretBytes = 32 * 1024;
-constexpr size_t kMaxEnvironmentBytes = 64 * 1024;
+constexpr size_t kMaxSecretBytes = 16 * 1024;
 
 std::string ThisUser() {
   const uid_t uid = ::geteuid();
@@ -38,7 +40,8 @@ bool LiesBelow(int fd, const fs::path& folder) {
   return !relative.empty() && *relative.begin() != "..";
 }
 
-Result<std::string> ReadSecret(const std::string& path, const fs::path& state_folder) {
+Result<std::string> ReadSecret(const std::string& path, const fs::path& state_folder,
+                               const fs::path& token_file) {
   // Not blocking: a path may name a pipe that nobody writes to.
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   const int error = errno;
@@ -50,6 +53,16 @@ Result<std::string> ReadSecret(const std::string& path, const fs::path& state_fo
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
     return Fail(Code::kInvalidArgument, "is not a regular file");
+  }
+  struct statfs system {};
+  if (::fstatfs(fd.get(), &system) != 0 || system.f_type == PROC_SUPER_MAGIC ||
+      system.f_type == SYSFS_MAGIC) {
+    return Fail(Code::kInvalidArgument, "is a file of the kernel, not of a disk");
+  }
+  struct stat token {};
+  if (!token_file.empty() && ::stat(token_file.c_str(), &token) == 0 &&
+      token.st_dev == status.st_dev && token.st_ino == status.st_ino) {
+    return Fail(Code::kInvalidArgument, "is the admin API's token (admin.token_file)");
   }
   if (LiesBelow(fd.get(), state_folder)) {
     return Fail(Code::kInvalidArgument, "lies in the node's state folder; keep secrets elsewhere");
@@ -67,7 +80,7 @@ Result<std::string> ReadSecret(const std::string& path, const fs::path& state_fo
     bytes += static_cast<size_t>(got);
   }
   value.resize(bytes);
-  if (bytes > kMaxSecretBytes) return Fail(Code::kInvalidArgument, "has more than 32KiB");
+  if (bytes > kMaxSecretBytes) return Fail(Code::kInvalidArgument, "has more than 16KiB");
   if (value.find('\0') != std::string::npos) {
     return Fail(Code::kInvalidArgument, "holds a zero byte, which no variable can");
   }
@@ -78,10 +91,11 @@ Result<std::string> ReadSecret(const std::string& path, const fs::path& state_fo
 }  // namespace
 
 Result<std::map<std::string, std::string>> EnvironmentWithSecrets(const Manifest& manifest,
-                                                                  const fs::path& state_folder) {
+                                                                  const fs::path& state_folder,
+                                                                  const fs::path& token_file) {
   std::map<std::string, std::string> environment = manifest.environment;
   for (const auto& [name, path] : manifest.secrets) {
-    Result<std::string> value = ReadSecret(path, state_folder);
+    Result<std::string> value = ReadSecret(path, state_folder, token_file);
     if (!value) {
       return Fail(value.error().code, "secret " + name + ": the file " + Quote(path, 4096) + " " +
                                           value.error().message);

@@ -16,9 +16,10 @@ namespace hybridserve {
 /// secret's end is taken off.
 ///
 /// Errors: kInvalidArgument, naming the variable and the file (never its content): it cannot be
-/// read by this user, is no regular file, lies in `state_folder`, holds a zero byte or more than
-/// 32 KiB, or all variables together are too large.
+/// read by this user, is no regular file on a disk, lies in `state_folder`, is `token_file` (which
+/// may be empty), holds a zero byte or more than 16 KiB, or all variables together are too large.
 Result<std::map<std::string, std::string>> EnvironmentWithSecrets(
-    const Manifest& manifest, const std::filesystem::path& state_folder);
+    const Manifest& manifest, const std::filesystem::path& state_folder,
+    const std::filesystem::path& token_file);
 
 }  // namespace hybridserve

@@ -25,7 +25,8 @@ class SecretsTest : public testing::Test {
   Result<std::string> Read(const std::filesystem::path& path) {
     Manifest manifest;
     manifest.secrets = {{"TOKEN", path}};
-    TRY_ASSIGN(auto environment, EnvironmentWithSecrets(manifest, folder_.path() / "state"));
+    TRY_ASSIGN(auto environment, EnvironmentWithSecrets(manifest, folder_.path() / "state",
+                                                        folder_.path() / "token"));
     return environment.at("TOKEN");
   }
   void ExpectRefused(const std::filesystem::path& path, const std::string& words) {
@@ -44,15 +45,17 @@ TEST_F(SecretsTest, OneNewlineAtTheEndIsTakenOff) {
   EXPECT_EQ(Read(Write("s", "value\n")).value(), "value");
   EXPECT_EQ(Read(Write("s", "two\nlines\n\n")).value(), "two\nlines\n");
   EXPECT_EQ(Read(Write("s", "")).value(), "");
-  EXPECT_EQ(Read(Write("s", std::string(32 * 1024, 'x'))).value().size(), 32u * 1024);
+  EXPECT_EQ(Read(Write("s", std::string(16 * 1024, 'x'))).value().size(), 16u * 1024);
 }
 
 TEST_F(SecretsTest, WhatCannotBeASecretIsRefused) {
   ExpectRefused(folder_.path() / "missing", "cannot be read (No such file or directory)");
   ExpectRefused(folder_.path(), "is not a regular file");
   ExpectRefused(Write("zero", std::string("a\0b", 3)), "holds a zero byte");
-  ExpectRefused(Write("large", std::string(32 * 1024 + 1, 'x')), "has more than 32KiB");
+  ExpectRefused(Write("large", std::string(16 * 1024 + 1, 'x')), "has more than 16KiB");
   ExpectRefused("/dev/zero", "is not a regular file");
+  ExpectRefused("/proc/self/maps", "is a file of the kernel");
+  ExpectRefused(Write("token", "the admin API's"), "is the admin API's token");
 }
 
 TEST_F(SecretsTest, APipeWithoutAWriterDoesNotHoldTheNodeUp) {
@@ -82,11 +85,12 @@ TEST_F(SecretsTest, AFileOfAnotherUserIsRefusedWithTheUsersName) {
 TEST_F(SecretsTest, AllVariablesTogetherAreBounded) {
   Manifest manifest;
   for (const std::string name : {"A", "B", "C"}) {
-    manifest.secrets[name] = Write(name, std::string(30 * 1024, 'x'));
+    manifest.secrets[name] = Write(name, std::string(12 * 1024, 'x'));
   }
-  const auto environment = EnvironmentWithSecrets(manifest, folder_.path() / "state");
+  const auto environment =
+      EnvironmentWithSecrets(manifest, folder_.path() / "state", folder_.path() / "token");
   ASSERT_FALSE(environment);
-  EXPECT_THAT(environment.error().message, HasSubstr("at most 64KiB"));
+  EXPECT_THAT(environment.error().message, HasSubstr("at most 32KiB"));
   EXPECT_THAT(environment.error().message, Not(HasSubstr("xxx")));
 }
 

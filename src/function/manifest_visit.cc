@@ -1,3 +1,4 @@
+#include "function/bounds.h"
 #include "function/manifest_visit.h"
 
 #include <algorithm>
@@ -23,10 +24,7 @@ constexpr std::pair<std::string_view, PolicyKind> kPolicies[] = {
 constexpr std::pair<std::string_view, AotTime> kAotTimes[] = {{"deploy", AotTime::kDeploy},
                                                               {"first-run", AotTime::kFirstRun}};
 
-// Environment and secrets together travel in one datagram to the executor, so both are bounded.
-constexpr size_t kMaxEnvironmentBytes = 64 * kKiB;
 constexpr size_t kMaxHosts = 32;
-constexpr size_t kMaxFolders = 16;
 constexpr size_t kMaxWords = 256;
 
 bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }

@@ -27,15 +27,13 @@
 #include <vector>
 
 #include "base/result.h"
+#include "function/bounds.h"
 
 namespace hybridserve {
 
 inline constexpr uint8_t kExecutorProtocolVersion = 1;
-/// Folders that one function may be granted.
-inline constexpr size_t kMaxFolders = 12;
-/// Of all request variables together, and of a function's environment.
+/// Of all request variables together.
 inline constexpr uint32_t kMaxVariableBytes = 48 * 1024;
-inline constexpr uint32_t kMaxEnvironmentBytes = 32 * 1024;
 /// Of an Outcome's message and log.
 inline constexpr uint32_t kMaxMessageBytes = 4 * 1024;
 inline constexpr uint32_t kMaxLogBytes = 16 * 1024;

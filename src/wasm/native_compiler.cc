@@ -15,6 +15,8 @@ namespace asio = boost::asio;
 // Each uses as many threads as there are cores.
 constexpr uint32_t kMaxJobs = 2;
 constexpr uint64_t kJobMemoryBytes = 2ull << 30;
+// Requests of other functions are served meanwhile.
+constexpr uint32_t kJobCpuWeightPercent = 25;
 
 std::string_view TrimEnd(std::string_view text) {
   const size_t end = text.find_last_not_of(" \r\n");
@@ -162,6 +164,7 @@ Awaitable<> NativeCompiler::Compile(std::string key, Digest module) {
   spec.program = program_;
   spec.arguments = {"compile"};
   spec.memory_bytes = kJobMemoryBytes;
+  spec.cpu_weight_percent = kJobCpuWeightPercent;
   std::vector<int> fds = {wasm.get(), draft.fd.get()};
   Result<JobResult> job = co_await host_.RunJob(spec, std::move(fds));
   if (!job || job->exit_status != 0 || job->timed_out) {
