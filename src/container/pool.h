@@ -43,6 +43,7 @@ struct PoolEvents {
 struct PoolView {
   uint32_t ready = 0;     ///< Containers that listen.
   uint32_t starting = 0;  ///< Asked for and not yet listening.
+  uint32_t ending = 0;    ///< Being destroyed; only in LookAtNode.
   uint32_t free_slots = 0;
   uint32_t busy_slots = 0;
   /// The last start failed at this time and nothing started since: policies back off.
@@ -66,9 +67,7 @@ class ContainerPool {
     /// True when the container served nothing before this slot.
     [[nodiscard]] virtual bool first_use() const = 0;
     /// Sends the exchange's request to the container and its answer back, both streamed at flat
-    /// memory. `extra` headers (HybridServe-*, X-Request-Id) go onto the answer; `timing` is
-    /// completed with the run time for Server-Timing where the head has not been sent.
-    /// `add_headers` is called with the answer's head, once, just before it is sent.
+    /// memory. `add_headers` is called with the answer's head, once, just before it is sent.
     ///
     /// Errors: kUnavailable no connection could be made: nothing of the request was sent or read
     /// from the exchange, so it can run elsewhere; kFunctionFailed the container died or answered

@@ -132,6 +132,9 @@ PoolView WarmPool::Look(const Deployed& function) const {
 PoolView WarmPool::LookAtNode() const {
   PoolView view;
   for (const auto& [key, set] : impl_->sets) Count(*set, set->scale().slots, view);
+  for (const auto& [id, container] : impl_->occupying) {
+    if (container->set == nullptr) ++view.ending;
+  }
   return view;
 }
 

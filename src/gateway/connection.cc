@@ -191,7 +191,7 @@ tl::expected<void, RequestError> ClientConnection::TakeHead(size_t head_bytes) {
     return tl::unexpected<RequestError>(
         {431,
          {Code::kTooLarge, "the request's head has more than " + std::to_string(limit) +
-                               " bytes (gateway.header_bytes)"}});
+                               " bytes (gateway.max_header)"}});
   }
   auto parsed = parser_.ParseHead(buffer_.data().substr(0, head_bytes), head_);
   buffer_.Consume(head_bytes);
@@ -219,6 +219,10 @@ Result<DeployedPtr> ClientConnection::FindFunction() {
   name_.value.assign(route->name);
   DeployedPtr function = router.Find(name_);
   if (!function) {
+    const auto& ask = context_->out_of_service;
+    if (const std::string why = ask ? ask(name_) : ""; !why.empty()) {
+      return Fail(Code::kUnavailable, "function '" + name_.value + "' is out of service: " + why);
+    }
     return Fail(Code::kNotFound, "no function '" + name_.value +
                                      "' is deployed here; `hybridserve list` names those that are");
   }

@@ -22,6 +22,7 @@
 #include "config/node_config.h"
 #include "function/exchange.h"
 #include "gateway/connections.h"
+#include "gateway/gateway.h"
 #include "gateway/read_buffer.h"
 #include "gateway/request_parser.h"
 #include "gateway/response_head.h"
@@ -33,15 +34,16 @@ namespace hybridserve {
 /// What the connections of a gateway share. Shared by: the gateway and each connection, so that it
 /// lasts as long as the last of them.
 struct GatewayContext {
-  GatewayContext(NodeConfig with, Router& routes, Metrics& counted,
-                 const boost::asio::any_io_executor& executor, Connections::Now now,
-                 std::chrono::milliseconds tick)
-      : config(std::move(with)),
+  GatewayContext(Gateway::Options options, Router& routes, Metrics& counted,
+                 const boost::asio::any_io_executor& executor)
+      : config(std::move(options.config)),
+        out_of_service(std::move(options.out_of_service)),
         router(routes),
         metrics(counted),
-        connections(executor, std::move(now), tick) {}
+        connections(executor, std::move(options.now), options.tick) {}
 
   NodeConfig config;
+  std::function<std::string(const FunctionName&)> out_of_service;
   Router& router;
   Metrics& metrics;
   Connections connections;

@@ -38,8 +38,7 @@ struct Gateway::Impl {
       : executor(on),
         acceptor(on),
         drained(on),
-        context(std::make_shared<GatewayContext>(std::move(options.config), router, metrics, on,
-                                                 std::move(options.now), options.tick)) {}
+        context(std::make_shared<GatewayContext>(std::move(options), router, metrics, on)) {}
 
   Result<> Listen(const HostPort& address);
   void Take(tcp::socket socket);

@@ -24,6 +24,9 @@ class Gateway {
     /// How often deadlines and clients are looked after; how late a timeout may be.
     std::chrono::milliseconds tick{100};
     std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;
+    /// Why a function that the router does not know is out of service; "" where there is none of
+    /// that name. May be empty.
+    std::function<std::string(const FunctionName&)> out_of_service;
   };
 
   /// `router` and `metrics` outlive the requests in flight.

@@ -144,6 +144,7 @@ void GatewayTest::Restart() {
   options.config = config_;
   options.tick = milliseconds(1);
   options.now = [this] { return now_; };
+  options.out_of_service = [this](const FunctionName&) { return out_of_service_; };
   gateway_ = std::make_unique<Gateway>(loop_.get_executor(), std::move(options), router_, metrics_);
   const Result<> listening = gateway_->Listen({"127.0.0.1", 0});
   ASSERT_TRUE(listening) << listening.error().message;

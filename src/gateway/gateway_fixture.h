@@ -105,6 +105,7 @@ class GatewayTest : public testing::Test {
 
   std::chrono::steady_clock::time_point now_{std::chrono::seconds(1000)};
   NodeConfig config_;
+  std::string out_of_service_;  ///< Of every function that is not deployed.
   boost::asio::io_context loop_;
   Metrics metrics_;
   FakeWasmBackend wasm_{loop_.get_executor(), kWasmSlots};

@@ -106,6 +106,14 @@ TEST_F(GatewayTest, AnUnknownFunctionIs404AndABadNameIs400) {
   EXPECT_EQ(Call(Get("/elsewhere"))->status, 404);
 }
 
+TEST_F(GatewayTest, AFunctionOutOfServiceIs503WithTheCause) {
+  out_of_service_ = "secret TOKEN cannot be read";
+  const auto answer = Call(Get("/function/hello"));
+  EXPECT_EQ(answer->status, 503);
+  EXPECT_NE(answer->Get("Retry-After"), "(none)");
+  EXPECT_THAT(answer->body, HasSubstr("'hello' is out of service: secret TOKEN"));
+}
+
 TEST_F(GatewayTest, HealthAndMetricsAreServed) {
   EXPECT_EQ(Call(Get("/healthz"))->body, "ok\n");
   EXPECT_THAT(Call(Get("/metrics"))->body, HasSubstr("hybridserve_connections 1"));

@@ -44,6 +44,7 @@ struct Call {
   SteadyTime arrived;
   Policy policy;
   Decision decision;
+  bool decided = false;  // Otherwise no backend had to do with it.
   StartKind start = StartKind::kWarm;
   Timing timing;
   int status = 0;  // Of the function's own answer; 0 while there is none.
@@ -91,7 +92,8 @@ struct Router::Impl : std::enable_shared_from_this<Router::Impl> {
         metrics(counted),
         slots(on, [this] { return wasm != nullptr ? wasm->slots() : 0; }),
         code(on, wasm, options.now, options.max_unload_delay),
-        budget(options.body_memory_bytes) {}
+        budget(options.body_memory_bytes),
+        answers(options.answer_memory_bytes) {}
 
   [[nodiscard]] EntryPtr FindEntry(const FunctionName& name) const {
     const auto found = functions.find(name);
@@ -121,6 +123,7 @@ struct Router::Impl : std::enable_shared_from_this<Router::Impl> {
   WasmSlots slots;
   WasmCode code;
   BodyBudget budget;
+  BodyBudget answers;  // Of guests, on their way to clients.
   std::unordered_map<FunctionName, EntryPtr> functions;
   std::unordered_map<std::string, FunctionName> hosts;
 };
@@ -156,6 +159,7 @@ Result<> Router::Impl::Decide(Call& call) const {
   auto decision = hybridserve::Decide(call.policy, function, node, call.arrived);
   if (!decision) return Wrap(std::move(decision.error()), "function '" + call.name() + "'");
   call.decision = *decision;
+  call.decided = true;
   return {};
 }
 
@@ -242,6 +246,12 @@ Awaitable<> Router::Impl::RunGuest(Call& call, WasmSlots::Slot slot, std::string
   use.End();
   slot.Release();
   if (!result) co_return tl::unexpected(std::move(result.error()));
+  BodyBudget::Claim claim(answers);
+  if (!claim.Grow(result->bytes.size())) {
+    co_return Fail(Code::kUnavailable,
+                   "this node holds as many answers that clients have not read as it has room for (" +
+                       std::to_string(answers.limit_bytes()) + " bytes); try again later");
+  }
   call.start = result->start_kind;
   call.timing.start = result->start;
   call.timing.run = result->run;
@@ -298,13 +308,14 @@ Awaitable<> Router::Impl::Forward(Call& call, std::unique_ptr<ContainerPool::Slo
 
 Awaitable<> Router::Impl::AnswerFailure(Call& call, const Error& error) const {
   if (error.code == Code::kCancelled || call.exchange.answered()) co_return Result<>();
-  call.Annotate(call.exchange);
+  if (call.decided) call.Annotate(call.exchange);
   ErrorAnswer answer = MakeErrorAnswer(error);
   Result<> sent = co_await call.exchange.Send(std::move(answer.head), answer.body);
   co_return sent;
 }
 
 void Router::Impl::Count(Call& call, const Result<>& result) {
+  if (!call.decided) return metrics.CountRefused(HttpStatus(result.error().code));
   Entry& entry = *call.entry;
   if (!entry.counts) entry.counts = metrics.Of(call.function->manifest.name);
   Outcome outcome = call.status >= 500 ? Outcome::kErrorStatus : Outcome::kOk;
@@ -358,6 +369,7 @@ void Router::Impl::Fill(Gauges& gauges) const {
   const PoolView view = containers->LookAtNode();
   gauges.containers_starting += view.starting;
   gauges.containers_ready += view.ready;
+  gauges.containers_ending += view.ending;
   gauges.container_slots_busy += view.busy_slots;
   gauges.container_slots_free += view.free_slots;
   gauges.container_memory_bytes += containers->UsedMemory().bytes;

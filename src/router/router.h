@@ -35,6 +35,8 @@ class Router {
     uint32_t max_starting = 16;
     /// Request bodies collected for Wasm, all together; beyond it requests get 503.
     uint64_t body_memory_bytes = 512u << 20;
+    /// Answers of guests that wait for their clients to read them, all together; beyond it, 503.
+    uint64_t answer_memory_bytes = 512u << 20;
     /// How late a function's code may be unloaded after its keep_alive.
     std::chrono::milliseconds max_unload_delay{1000};
     std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;

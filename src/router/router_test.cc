@@ -166,6 +166,28 @@ TEST_F(RouterTest, TheHeaderIsRefusedWhereItIsNotAllowed) {
   EXPECT_EQ(exchange.status(), 403);
   EXPECT_THAT(exchange.answer(), HasSubstr("allow_route_header"));
   EXPECT_EQ(wasm_.invocations(), 0u);
+  // No backend had to do with it: it is no invocation.
+  EXPECT_FALSE(exchange.served_by());
+  const std::string metrics = metrics_.Serialize();
+  EXPECT_THAT(metrics, HasSubstr("hybridserve_refused_total{status=\"403\"} 1"));
+  EXPECT_THAT(metrics, Not(HasSubstr("function=\"hello\"")));
+}
+
+TEST_F(RouterTest, AnswersThatTheNodeHasNoRoomForAreRefused) {
+  Router::Options options = MakeOptions();
+  options.answer_memory_bytes = 100;
+  Router small(loop_.get_executor(), options, &wasm_, &pool_, metrics_);
+  const auto function = MakeFunction("hello");
+  small.Deploy(function);
+  MemoryExchange fits({std::string(90, 'x')}, true);
+  MemoryExchange too_large({std::string(101, 'x')}, true);
+  for (MemoryExchange* exchange : {&fits, &too_large, &fits}) {
+    asio::co_spawn(loop_, small.Handle(function, *exchange), [](std::exception_ptr) {});
+    Poll();
+  }
+  EXPECT_EQ(fits.status(), 200);
+  EXPECT_EQ(too_large.status(), 503);
+  EXPECT_THAT(too_large.answer(), HasSubstr("100 bytes"));
 }
 
 TEST_F(RouterTest, TheFunctionsPolicyGoesBeforeTheNodes) {

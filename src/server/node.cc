@@ -3,6 +3,9 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -160,12 +163,16 @@ void Node::Impl::MakeRouter() {
   metrics.OnCollect([this](Gauges& gauges) { CountLevels(gauges); });
   Gateway::Options gateway_options;
   gateway_options.config = config;
+  gateway_options.out_of_service = [this](const FunctionName& name) {
+    return deployer ? deployer->FailureOf(name) : std::string();
+  };
   gateway.emplace(executor, std::move(gateway_options), *router, metrics);
 }
 
 void Node::Impl::MakeDeployer() {
   Deployer::Options options;
   options.state_folder = config.state_folder;
+  options.token_file = config.admin_token_file;
   options.allowed_folders = config.allowed_folders;
   options.containers_why_not = abilities.why_not;
   DataPath data_path;
@@ -271,12 +278,23 @@ Awaitable<> Node::Start() {
   co_return opened;
 }
 
+namespace {
+
+asio::awaitable<void> StopAdministration(AdminServer& admin, Deployer& deployer) {
+  co_await admin.Stop();
+  co_await deployer.Stop();
+}
+
+}  // namespace
+
 asio::awaitable<void> Node::Stop() {
   Impl& node = *impl_;
   auto drained = co_await node.gateway->Drain();
   if (!drained) spdlog::warn("{}", drained.error().message);
-  co_await node.admin->Stop();
-  co_await node.deployer->Stop();
+  // What is deployed at this moment has done nothing yet that would have to be finished.
+  asio::steady_timer limit(node.executor, node.config.drain_timeout);
+  using asio::experimental::awaitable_operators::operator||;
+  co_await (StopAdministration(*node.admin, *node.deployer) || limit.async_wait(asio::use_awaitable));
   if (node.containers) {
     auto ended = co_await node.containers->Drain();
     if (!ended) spdlog::warn("end the containers: {}", ended.error().message);

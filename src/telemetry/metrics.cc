@@ -81,6 +81,7 @@ void AddGauges(std::vector<MetricFamily>& out, const Gauges& g) {
   auto containers = Family("hybridserve_containers", "Containers by state.", MetricType::Gauge);
   AddValue(containers, {{"state", "starting"}}, static_cast<double>(g.containers_starting));
   AddValue(containers, {{"state", "ready"}}, static_cast<double>(g.containers_ready));
+  AddValue(containers, {{"state", "ending"}}, static_cast<double>(g.containers_ending));
   out.push_back(std::move(containers));
 
   auto slots = Family("hybridserve_container_slots", "Slots of ready containers by state.",
@@ -211,7 +212,7 @@ void Metrics::Impl::AddCounts(std::vector<MetricFamily>& out) const {
   out.push_back(std::move(boot_counts));
 
   auto refusals =
-      Family("hybridserve_refused_total", "Requests that the gateway answered itself, by status.",
+      Family("hybridserve_refused_total", "Requests answered before a backend was chosen, by status.",
              MetricType::Counter);
   for (const auto& [status, count] : refused) {
     AddValue(refusals, {{"status", std::to_string(status)}}, static_cast<double>(count));

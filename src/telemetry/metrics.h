@@ -61,7 +61,8 @@ struct Gauges {
   uint64_t wasm_running = 0;  ///< Guests that run now.
   uint64_t queued = 0;        ///< Requests that wait for a slot.
   uint64_t containers_starting = 0;
-  uint64_t containers_ready = 0;  ///< Listening, with no request.
+  uint64_t containers_ready = 0;  ///< Listening.
+  uint64_t containers_ending = 0;
   uint64_t container_slots_busy = 0;
   uint64_t container_slots_free = 0;
   uint64_t server_memory_bytes = 0;
@@ -86,7 +87,8 @@ class Metrics {
                        const Timing& timing, Microseconds total);
   /// One start of a container ended; `outcome` is a word ("ready", "exited", "timeout", ...).
   void CountBoot(std::string_view outcome, Microseconds boot_time);
-  /// The gateway answered a request itself: bad request, unknown function, over a limit.
+  /// A request was answered before a backend was chosen: bad request, unknown function, a route
+  /// that the node does not allow.
   void CountRefused(int http_status);
 
   /// `fill` adds its levels whenever somebody reads; it must outlive this object or do nothing.
