@@ -140,7 +140,7 @@ void AddServe(CLI::App& app, State& state) {
   command.footer(
       "Examples:\n"
       "  hybridserve serve\n"
-      "  hybridserve serve --state-folder ./state --listen 0.0.0.0:80 --policy wasm-only\n"
+      "  hybridserve serve --state-folder ./state --listen 0.0.0.0:8080 --policy wasm-only\n"
       "  hybridserve serve --config node.toml       every key: docs/configuration.md\n"
       "As root functions get containers; otherwise Wasm alone. SIGTERM ends it gracefully.\n");
   command.add_option("--config", state.serve.config, "Configuration file (TOML)")

@@ -344,6 +344,15 @@ TEST_F(InvokeTest, AFailureHasTheExitStatusOfItsKind) {
   EXPECT_TRUE(console_.Err().starts_with("HTTP 404\nHTTP 429\n"));
 }
 
+TEST_F(InvokeTest, AnAnswerThatIsNoTextIsBase64InJson) {
+  node_.Answer("GET /function/hello", 200, "\xff\xd8\xff");
+  session().options.output = CommonOptions::Output::kJson;
+  EXPECT_EQ(RunInvoke({.name = "hello"}, session()), 0);
+  const Json answer = Json::parse(console_.Out());
+  EXPECT_EQ(answer.at("body_base64"), "/9j/");
+  EXPECT_FALSE(answer.contains("body"));
+}
+
 TEST_F(InvokeTest, TheNodesReasonGoesToStandardError) {
   node_.Answer("GET /function/hello", 502,
                R"({"error":{"code":"function_failed","message":"the function trapped"}})");

@@ -1,4 +1,5 @@
 // `hybridserve invoke`: sends one request to a function through the gateway.
+#include <openssl/evp.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -129,6 +130,25 @@ std::string Report(const HttpAnswer& answer, std::chrono::microseconds total) {
   return text;
 }
 
+// What JSON can carry as a string.
+bool IsUtf8(const std::string& text) {
+  try {
+    (void)Json(text).dump();
+    return true;
+  } catch (const Json::exception&) {
+    return false;
+  }
+}
+
+std::string Base64(std::string_view bytes) {
+  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');
+  const int size = ::EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+                                     reinterpret_cast<const unsigned char*>(bytes.data()),
+                                     static_cast<int>(bytes.size()));
+  text.resize(static_cast<size_t>(size));
+  return text;
+}
+
 void PrintAnswerAsJson(const Session& session, const HttpAnswer& answer,
                        std::chrono::microseconds total) {
   Json headers = Json::object();
@@ -137,14 +157,19 @@ void PrintAnswerAsJson(const Session& session, const HttpAnswer& answer,
   for (const auto& [phase, milliseconds] : ServerTimings(answer.HeaderValue("Server-Timing"))) {
     timing[phase] = std::strtod(milliseconds.c_str(), nullptr);
   }
-  session.PrintJson({{"status", answer.status},
-                     {"backend", answer.HeaderValue("HybridServe-Backend")},
-                     {"start", answer.HeaderValue("HybridServe-Start")},
-                     {"reason", answer.HeaderValue("HybridServe-Reason")},
-                     {"timing_ms", timing},
-                     {"total_ms", static_cast<double>(total.count()) / 1000},
-                     {"headers", headers},
-                     {"body", answer.body}});
+  Json object{{"status", answer.status},
+              {"backend", answer.HeaderValue("HybridServe-Backend")},
+              {"start", answer.HeaderValue("HybridServe-Start")},
+              {"reason", answer.HeaderValue("HybridServe-Reason")},
+              {"timing_ms", timing},
+              {"total_ms", static_cast<double>(total.count()) / 1000},
+              {"headers", headers}};
+  if (IsUtf8(answer.body)) {
+    object["body"] = answer.body;
+  } else {
+    object["body_base64"] = Base64(answer.body);
+  }
+  session.PrintJson(object);
 }
 
 /// The body; of a failure also the status. Why the node gave up is no answer of the function's: it
