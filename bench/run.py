@@ -27,6 +27,7 @@ MEASUREMENTS = [
     (containers.measure_overhead, ["container_overhead_ms_p50"]),
     (containers.measure_cold, ["container_cold_ms_p50"]),
     (containers.measure_held, ["container_held_ms_p50"]),
+    (wasm.measure_restart, ["executor_restart_ms_p50"]),
     (scale.measure_deploy, ["deploy_ms_p50"]),
     (wasm.measure_saturated, ["wasm_saturated_rps"]),
     (scale.measure_idle, ["idle_function_bytes"]),

@@ -26,6 +26,7 @@ METRICS = [
     Metric("container_cold_ms_p50", 10, False, "ms", "published 260-270"),
     Metric("container_held_ms_p50", 3, False, "ms", ""),
     Metric("docker_run_ms_p50", None, False, "ms", "233"),
+    Metric("executor_restart_ms_p50", 100, False, "ms", ""),
     Metric("idle_function_bytes", 20000, False, "bytes", ""),
     Metric("deploy_ms_p50", 300, False, "ms", ""),
 ]

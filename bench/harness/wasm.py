@@ -1,9 +1,14 @@
 """The Wasm side: loaded, cold, and saturated."""
 import contextlib
+import http.client
+import os
+import pathlib
+import signal
 import statistics
+import time
 
 from . import functions, peers
-from .node import Unavailable
+from .node import Unavailable, command_of, descendants, wait_for
 
 NAME = "hello"
 HEADERS = ["HybridServe-Backend:wasm"]
@@ -77,6 +82,44 @@ def measure_cold_idle(bench):
         report.set("wasm_cold_idle_ms_p50", result["first_byte_ms"]["p50"], result)
         report.set("wasm_cold_idle_ms_p99", result["first_byte_ms"]["p99"],
                    "the samples of wasm_cold_idle_ms_p50" if "wasm_cold_idle_ms_p50" in report.wanted else result)
+
+
+def measure_restart(bench):
+    """From SIGKILL to the executor until the first answer of the next one, asked for again and again."""
+    report = bench.report
+    times = []
+    with node_with_hello(bench) as node:
+        host, port = node.address.rsplit(":", 1)
+        connection = http.client.HTTPConnection(host, int(port), timeout=30)
+
+        def answers():
+            connection.request("GET", f"/function/{NAME}")
+            answer = connection.getresponse()
+            return answer.read() == functions.HELLO_ANSWER and answer.status == 200
+
+        busy = report.check_quiet("executor_restart_ms_p50")
+        for _ in range(bench.count(30, 3)):
+            # An executor that lived for less than a second counts as ill and is started again later.
+            wait_for("the executor to answer", answers)
+            time.sleep(1.1)
+            pid = next(p for p in descendants(node.process.pid) if "executor-wasmtime" in command_of(p))
+            started = time.perf_counter()
+            os.kill(pid, signal.SIGKILL)
+            wait_for("the executor's end", lambda: not alive(pid))
+            while not answers():
+                pass
+            times.append((time.perf_counter() - started) * 1000)
+        connection.close()
+    report.set("executor_restart_ms_p50", statistics.median(times),
+               {"samples": len(times), "min": min(times), "max": max(times), "busy_ratio_before": busy})
+
+
+def alive(pid):
+    """Whether a process runs; one that has ended and was not reaped yet does not."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def measure_saturated(bench):
