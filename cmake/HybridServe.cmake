@@ -25,7 +25,8 @@ target_compile_options(hs_flags INTERFACE
 target_compile_definitions(hs_flags INTERFACE HYBRIDSERVE_VERSION="${PROJECT_VERSION}")
 target_link_options(hs_flags INTERFACE -Wl,-z,relro,-z,now)
 if(HS_SANITIZE)
-  target_compile_options(hs_flags INTERFACE -fsanitize=${HS_SANITIZE} -fno-omit-frame-pointer)
+  target_compile_options(hs_flags INTERFACE -fsanitize=${HS_SANITIZE} -fno-sanitize-recover=all
+    -fno-omit-frame-pointer)
   target_link_options(hs_flags INTERFACE -fsanitize=${HS_SANITIZE})
 endif()
 
