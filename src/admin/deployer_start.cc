@@ -130,8 +130,9 @@ void Deployer::Impl::CollectSoon() {
 }
 
 asio::awaitable<void> Deployer::Impl::CollectGarbage() {
-  auto collect = [this]() -> Result<std::vector<Digest>> {
-    TRY_ASSIGN(const std::set<Digest> referenced, registry.ReferencedBlobs());
+  std::set<Digest> referenced;
+  auto collect = [this, &referenced]() -> Result<std::vector<Digest>> {
+    TRY_ASSIGN(referenced, registry.ReferencedBlobs());
     TRY_ASSIGN(const BlobStore::Collected collected,
                blobs.CollectGarbage(referenced, options.blob_grace));
     if (collected.blobs > 0) {
@@ -145,6 +146,7 @@ asio::awaitable<void> Deployer::Impl::CollectGarbage() {
     spdlog::error("collecting garbage: {}", unreferenced.error().message);
     co_return;
   }
+  if (wasm != nullptr) wasm->CollectGarbage(referenced, options.blob_grace);
   if (images == nullptr) co_return;
   for (const Digest& image : *unreferenced) {
     if (stopping) co_return;

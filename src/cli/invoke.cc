@@ -85,8 +85,8 @@ Result<HttpRequest> MakeRequest(const InvokeOptions& options) {
   return request;
 }
 
-/// Where the node's functions are served. A gateway that listens on every address, or on the
-/// loopback of a node elsewhere, is reached by the host that the node was reached by.
+/// Where the node's functions are served. A gateway that listens on every address is reached by the
+/// host that the node was reached by.
 Result<HttpAddress> GatewayOf(const InvokeOptions& options, const Session& session) {
   if (!options.gateway.empty()) return HttpAddress::Parse(options.gateway);
   TRY_ASSIGN(const AdminClient client, session.Connect());

@@ -1,4 +1,4 @@
-// `hybridserve logs`: what a function wrote to its standard error, and how its runs ended.
+// `hybridserve logs`: what a function wrote to its standard error.
 #include "cli/commands.h"
 
 namespace hybridserve::cli {

@@ -147,6 +147,22 @@ AotCache::NativeCode AotCache::Hold(const std::string& key, UniqueFd fd,
   return {number, memory_minimum_bytes};
 }
 
+size_t AotCache::CollectGarbage(const std::set<std::string>& kept, std::chrono::seconds grace) {
+  const auto oldest_kept = std::filesystem::file_time_type::clock::now() - grace;
+  std::set<std::string> gone;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_, error)) {
+    // A draft goes with its job or at the next start.
+    if (entry.path().filename().string().find(kDraftMark) != std::string::npos) continue;
+    const std::string key = entry.path().stem().string();
+    std::error_code vanished;
+    const auto touched = entry.last_write_time(vanished);
+    if (!vanished && touched <= oldest_kept && !kept.contains(key)) gone.insert(key);
+  }
+  for (const std::string& key : gone) Remove(key);
+  return gone.size();
+}
+
 void AotCache::Remove(const std::string& key) {
   if (const auto found = held_.find(key); found != held_.end()) {
     uses_.erase(found->second.use);

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <list>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -55,6 +56,8 @@ class AotCache {
 
   /// Deletes the entry, if there is one.
   void Remove(const std::string& key);
+  /// Deletes entries that are not in `kept` and have not been touched for `grace`. Returns how many.
+  size_t CollectGarbage(const std::set<std::string>& kept, std::chrono::seconds grace);
 
  private:
   struct Held {

@@ -49,6 +49,23 @@ TEST_F(AotCacheTest, WhatWasCommittedIsFoundNowAndAfterARestart) {
   EXPECT_EQ(found->memory_minimum_bytes, 7u);
 }
 
+TEST_F(AotCacheTest, OldEntriesThatNobodyNeedsAreDeleted) {
+  AotCache cache = Open();
+  for (const char* key : {"needed", "old", "new"}) Put(cache, key, "code");
+  auto draft = cache.Begin("compiling");
+  ASSERT_TRUE(draft);
+  const auto folder = folder_.path() / "aot";
+  for (const auto& file : std::filesystem::directory_iterator(folder)) {
+    if (file.path().stem() == "new") continue;
+    std::filesystem::last_write_time(file, file.last_write_time() - std::chrono::hours(2));
+  }
+  EXPECT_EQ(cache.CollectGarbage({"needed"}, std::chrono::hours(1)), 1u);
+  EXPECT_EQ(ContentOf(cache.Find("needed")), "code");
+  EXPECT_EQ(ContentOf(cache.Find("new")), "code");
+  EXPECT_EQ(cache.Find("old").error().code, Code::kNotFound);
+  EXPECT_EQ(Files(), 5u);
+}
+
 TEST_F(AotCacheTest, EntryOfAnotherKeyDoesNotPass) {
   AotCache cache = Open();
   Put(cache, "a", "code of a");

@@ -5,7 +5,9 @@
 // Thread rule: the event loop's thread only.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -51,6 +53,9 @@ class WasmBackend {
   /// response_bytes, or its executor died; kTimeout run_timeout passed; kCancelled; those of
   /// Prepare, where the code had to be compiled first.
   virtual Awaitable<WasmResult> Invoke(WasmInvocation invocation) = 0;
+
+  /// Deletes ahead-of-time code of modules that are not in `kept`, once it is older than `grace`.
+  virtual void CollectGarbage(const std::set<Digest>& kept, std::chrono::seconds grace) = 0;
 
   /// Drops the function's code from the executor's memory (scale to zero). The next Invoke is cold.
   virtual void Unload(const Deployed& function) = 0;

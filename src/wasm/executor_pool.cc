@@ -367,6 +367,10 @@ Awaitable<WasmResult> ExecutorPool::Invoke(WasmInvocation invocation) {
   return impl_->Run(impl_, std::move(invocation));
 }
 
+void ExecutorPool::CollectGarbage(const std::set<Digest>& kept, std::chrono::seconds grace) {
+  impl_->compiler->CollectGarbage(kept, grace);
+}
+
 void ExecutorPool::Unload(const Deployed& function) {
   const EntryPtr entry = impl_->Find(&function);
   if (!entry) return;

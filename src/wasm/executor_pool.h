@@ -67,6 +67,7 @@ class ExecutorPool : public WasmBackend {
   [[nodiscard]] uint32_t slots() const override;
   Awaitable<> Prepare(DeployedPtr function) override;
   Awaitable<WasmResult> Invoke(WasmInvocation invocation) override;
+  void CollectGarbage(const std::set<Digest>& kept, std::chrono::seconds grace) override;
   void Unload(const Deployed& function) override;
   [[nodiscard]] bool IsLoaded(const Deployed& function) const override;
 

@@ -53,6 +53,8 @@ class FakeWasmBackend : public WasmBackend {
   [[nodiscard]] uint32_t slots() const override { return slots_; }
   Awaitable<> Prepare(DeployedPtr function) override;
   Awaitable<WasmResult> Invoke(WasmInvocation invocation) override;
+  /// Has no code on disk.
+  void CollectGarbage(const std::set<Digest>& /*kept*/, std::chrono::seconds /*grace*/) override {}
   void Unload(const Deployed& function) override;
   [[nodiscard]] bool IsLoaded(const Deployed& function) const override;
 

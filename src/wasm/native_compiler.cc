@@ -5,6 +5,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <charconv>
 
+#include "base/log.h"
 #include "wasm/module_info.h"
 
 namespace hybridserve {
@@ -180,6 +181,14 @@ Awaitable<> NativeCompiler::Compile(std::string key, Digest module) {
   const Result<AotCache::NativeCode> code = cache_->Commit(key, std::move(draft), *minimum);
   if (!code) co_return Wrap(code.error(), "keep the native code");
   co_return Result<>();
+}
+
+void NativeCompiler::CollectGarbage(const std::set<Digest>& kept, std::chrono::seconds grace) {
+  if (fingerprint_.empty()) return;
+  std::set<std::string> keys;
+  for (const Digest& module : kept) keys.insert(AotCache::KeyOf(module, fingerprint_));
+  const size_t removed = cache_->CollectGarbage(keys, grace);
+  if (removed > 0) spdlog::info("removed the native code of {} modules", removed);
 }
 
 void NativeCompiler::Discard(const Deployed& function) {

@@ -37,6 +37,8 @@ class NativeCompiler : public std::enable_shared_from_this<NativeCompiler> {
   /// Errors: kInvalidArgument what is wrong with the module; kTimeout; kUnavailable; kCancelled.
   Awaitable<> Get(DeployedPtr function);
 
+  /// See WasmBackend.
+  void CollectGarbage(const std::set<Digest>& kept, std::chrono::seconds grace);
   /// Forgets code that an executor could not load.
   void Discard(const Deployed& function);
 

@@ -5,8 +5,7 @@
 //   .wh.NAME, .wh..wh..opq                    remove NAME, or all of the folder's lower content
 //   devices, FIFOs, sockets                   left out with a note: a container gets its own /dev
 //   owner, mode, time                         kept; but no set-user-id and set-group-id bits, which
-//   mean
-//                                             nothing under no_new_privs
+//                                             mean nothing under no_new_privs
 //   extended attributes, ACLs                 ignored
 //
 // Thread rule: one thread.
