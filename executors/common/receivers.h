@@ -9,7 +9,8 @@
 // it is done parks itself. So an executor uses as many threads as run guests at the same time, and
 // one or two more.
 //
-// Measured on two cores (executor-bench, medians): docs/decisions/0004-wasm-executor.md.
+// Measured on two cores: 32 invocations in flight 78,000 a second without, 90,000-97,000 with it
+// (docs/decisions/0004-wasm-executor.md).
 //
 // Thread rule: any thread.
 #pragma once

@@ -11,6 +11,7 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <algorithm>
 #include <list>
 #include <optional>
 #include <utility>
@@ -35,6 +36,7 @@ struct AdminServer::Impl {
   /// A connection being served.
   struct Session {
     AdminConnection* connection;
+    bool needs_token = false;  ///< It came over TCP.
     bool busy = false;  ///< A request is being answered.
   };
 
@@ -157,7 +159,12 @@ asio::awaitable<void> AdminServer::Impl::AcceptTcp() {
 
 void AdminServer::Impl::Spawn(asio::generic::stream_protocol::socket socket, Result<> allowed,
                               bool needs_token) {
-  if (sessions.size() >= options.max_connections) {
+  // Who has no token yet cannot keep the node's own admins out.
+  const auto over_tcp = [](const Session* session) { return session->needs_token; };
+  const bool tcp_is_full =
+      needs_token && static_cast<size_t>(std::ranges::count_if(sessions, over_tcp)) >=
+                         std::max<size_t>(options.max_connections / 2, 1);
+  if (sessions.size() >= options.max_connections || tcp_is_full) {
     spdlog::warn("the admin API turned a connection away: {} are open", sessions.size());
     return;
   }
@@ -170,7 +177,7 @@ asio::awaitable<void> AdminServer::Impl::Serve(asio::generic::stream_protocol::s
   const Gate::Pass pass = gate.Enter();
   if (!pass) co_return;
   AdminConnection connection(std::move(socket), options.timeouts);
-  Session session{&connection};
+  Session session{&connection, needs_token};
   const auto place = sessions.insert(sessions.end(), &session);
   co_await ServeRequests(connection, session, std::move(allowed), needs_token);
   sessions.erase(place);

@@ -499,6 +499,26 @@ TEST_F(AdminServerTest, OverTcpTheTokenIsNeeded) {
   }
 }
 
+TEST_F(AdminServerTest, ConnectionsOverTcpLeaveRoomForTheSocket) {
+  const std::filesystem::path token = folder_.path() / "token";
+  std::ofstream(token) << "0123456789abcdef0123456789abcdef\n";
+  AdminOptions options = Options();
+  options.listen = "127.0.0.1:0";
+  options.token_file = token;
+  options.max_connections = 4;
+  ASSERT_TRUE(Listen(options));
+  const auto port = static_cast<uint16_t>(std::stoi(server_->tcp_address().substr(10)));
+  const Answer answer = With([port](Client& over_the_socket) {
+    Client first(port);
+    Client second(port);
+    Client third(port);
+    EXPECT_TRUE(third.AtEnd());
+    over_the_socket.Write(Request("GET", "/v1/node"));
+    return over_the_socket.ReadAnswer();
+  });
+  EXPECT_EQ(answer.status, 200);
+}
+
 TEST_F(AdminServerTest, TcpWithoutATokenOrOnATakenPortIsRefused) {
   AdminOptions options = Options();
   options.listen = "127.0.0.1:0";
