@@ -27,9 +27,10 @@ def test_deploy_refuses_what_is_no_wasm_module():
 
 
 def test_deploy_refuses_a_truncated_module():
+    module = fixture("wasm").read_bytes()
     with node() as own:
-        refused_deploy(own, write_function(own, wasm=fixture("wasm").read_bytes()[:-700]), "function.wasm"[:0])
-        refused_deploy(own, write_function(own, wasm=fixture("wasm").read_bytes()[:100]))
+        for size in (len(module) - 700, 100):
+            refused_deploy(own, write_function(own, wasm=module[:size]), "the module", "cut off", f"{size} bytes")
 
 
 def test_deploy_refuses_unknown_imports_and_names_them():

@@ -155,7 +155,7 @@ def test_corrupted_native_code_is_compiled_anew_and_never_run():
 
 def test_bodies_stream_through_a_container_at_flat_memory():
     need_root()
-    size = int(os.environ.get("HYBRIDSERVE_STREAM_MIB", "256")) << 20
+    size = int(os.environ.get("HYBRIDSERVE_STREAM_MIB", "1024")) << 20
     manifest = '\n[limits]\nbody = "2GiB"\nrun_timeout = "5m"\nmemory = "64MiB"'
     with node({"policy": {"default": "container-only"}}) as own:
         deploy(own, container=True, manifest=manifest)
