@@ -6,6 +6,7 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <list>
 
 namespace hybridserve {
 namespace {
@@ -25,14 +26,14 @@ class FakeWasmBackendTest : public testing::Test {
   void Start(std::optional<Result<WasmResult>>& result) {
     asio::co_spawn(loop_, wasm_.Invoke({.function = function_, .head = &head_, .body = "hi"}),
                    asio::bind_cancellation_slot(
-                       signal_.slot(), [&result](const std::exception_ptr&, Result<WasmResult> r) {
+                       signals_.emplace_back().slot(), [&result](const std::exception_ptr&, Result<WasmResult> r) {
                          result.emplace(std::move(r));
                        }));
   }
 
   asio::io_context loop_{1};
   FakeWasmBackend wasm_{loop_.get_executor()};
-  asio::cancellation_signal signal_;
+  std::list<asio::cancellation_signal> signals_;  // One a coroutine: a signal has one slot.
   RequestHead head_;
   DeployedPtr function_;
 };
@@ -72,7 +73,7 @@ TEST_F(FakeWasmBackendTest, CancellationEndsIt) {
   wasm_.Hold();
   Start(result);
   loop_.poll();
-  signal_.emit(asio::cancellation_type::terminal);
+  signals_.back().emit(asio::cancellation_type::terminal);
   loop_.restart();
   loop_.run();
   EXPECT_EQ(result->error().code, Code::kCancelled);
