@@ -44,6 +44,13 @@ function(hs_program name)
   target_link_libraries(${name} PRIVATE hs_flags ${ARG_DEPS})
 endfunction()
 
+# hs_jailed(TARGET): what a program needs that the sandbox runs.
+function(hs_jailed target)
+  if(HS_SANITIZE MATCHES address)
+    target_sources(${target} PRIVATE ${CMAKE_SOURCE_DIR}/src/sandbox/testing/no_leak_check.cc)
+  endif()
+endfunction()
+
 # hs_test(NAME SOURCES ... DEPS ...): one GoogleTest program; each TEST is one test of ctest.
 # A test that needs what the machine lacks calls GTEST_SKIP() with the reason.
 function(hs_test name)
