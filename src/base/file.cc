@@ -87,8 +87,11 @@ Result<> MakeFolder(const std::filesystem::path& path, mode_t mode) {
 }
 
 std::filesystem::path ProgramFolder() {
-  std::error_code error;
-  return std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+  static const std::filesystem::path folder = [] {
+    std::error_code error;
+    return std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+  }();
+  return folder;
 }
 
 TemporaryFolder::TemporaryFolder() {

@@ -31,7 +31,8 @@ Result<UniqueFd> SealedMemfd(const char* name, std::string_view bytes);
 /// Creates the folder and its parents; an existing one keeps its mode.
 Result<> MakeFolder(const std::filesystem::path& path, mode_t mode = 0755);
 
-/// The folder of the running program (from /proc/self/exe): its companions lie beside it.
+/// The folder of the running program (from /proc/self/exe): its companions lie beside it. As it was
+/// at the first call; a process that changes its mounts calls it before.
 std::filesystem::path ProgramFolder();
 
 /// A folder of its own under $TMPDIR or /tmp, removed with its content by the destructor.

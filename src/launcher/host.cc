@@ -12,10 +12,12 @@
 namespace hybridserve::launcher {
 namespace {
 
-// A private mount namespace: later mounts of the host are seen, ours are not seen there.
+// A mount namespace of its own: neither sees what the other mounts from now on.
 Result<> LeaveHostMounts() {
+  (void)ProgramFolder();  // Known by its path as it is now.
   if (::unshare(CLONE_NEWNS) != 0) return FailErrno("leave the host's mount namespace");
-  return sandbox::MakeMountsPrivate();
+  TRY(sandbox::MakeMountsPrivate());
+  return sandbox::LeaveChroot();
 }
 
 // Whether the images' file system can translate owners.

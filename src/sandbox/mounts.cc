@@ -1,13 +1,17 @@
 #include "sandbox/mounts.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <linux/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <sstream>
+
+#include "base/file.h"
 
 // glibc's <sys/mount.h> and <linux/mount.h> cannot be included together before glibc 2.37; the few
 // calls needed are declared here.
@@ -77,12 +81,39 @@ std::string TmpfsLimits(uint64_t bytes, uint64_t inodes) {
   return "size=" + std::to_string(bytes) + ",nr_inodes=" + std::to_string(inodes);
 }
 
+// Which mount "/" is of.
+Result<uint64_t> MountIdOfRoot() {
+  struct statx status {};
+  if (::statx(AT_FDCWD, "/", 0, STATX_MNT_ID, &status) != 0) return FailErrno("look at /");
+  return status.stx_mnt_id;
+}
+
 }  // namespace
 
 Result<> MakeMountsPrivate() {
   if (::mount(nullptr, "/", nullptr, kMsRec | kMsPrivate, nullptr) != 0) {
     return FailErrno("make the mounts private");
   }
+  return {};
+}
+
+Result<> LeaveChroot() {
+  std::error_code error;
+  const std::filesystem::path current = std::filesystem::current_path(error);
+  if (error) return FailErrno("the current folder", error.value());
+  TRY_ASSIGN(const uint64_t seen, MountIdOfRoot());
+  const UniqueFd tree(static_cast<int>(::syscall(
+      SYS_open_tree, AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE)));
+  if (!tree) return FailErrno("copy the mounts below /");
+  TRY_ASSIGN(const UniqueFd own, OpenFile("/proc/self/ns/mnt", O_RDONLY));
+  // Entering a mount namespace, also one's own, leads to its root.
+  if (::setns(own.get(), CLONE_NEWNS) != 0) return FailErrno("enter the own mount namespace");
+  TRY_ASSIGN(const uint64_t root, MountIdOfRoot());
+  if (root != seen) {
+    TRY(AttachTree(tree.get(), "/"));
+    if (::fchdir(tree.get()) != 0 || ::chroot(".") != 0) return FailErrno("change the root");
+  }
+  if (::chdir(current.c_str()) != 0) return FailErrno("return to " + current.string());
   return {};
 }
 

@@ -18,6 +18,11 @@ namespace hybridserve::sandbox {
 /// Cuts every mount of this namespace off from the namespace it was copied from.
 Result<> MakeMountsPrivate();
 
+/// Puts a process that was chrooted at the root of its mount namespace, which has to be its own:
+/// the kernel gives user namespaces to nobody in a chroot. What it sees stays the same, its current
+/// folder too; nothing happens to a process that is not in a chroot. Needs real root.
+Result<> LeaveChroot();
+
 /// A tmpfs over the folder `target`, of at most `bytes` and `inodes`. Returns a descriptor of its
 /// root. `flags` are MOUNT_ATTR_*.
 Result<UniqueFd> MountTmpfs(const char* target, uint64_t bytes, uint64_t inodes, uint64_t flags);

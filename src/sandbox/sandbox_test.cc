@@ -14,7 +14,9 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/cgroup_file.h"
 #include "sandbox/id_range.h"
+#include "sandbox/jail.h"
 #include "sandbox/lockdown.h"
+#include "sandbox/mounts.h"
 #include "sandbox/process.h"
 #include "sandbox/seccomp.h"
 
@@ -145,6 +147,25 @@ TEST(Lockdown, LeavesNoCapability) {
     if (!Lockdown(Profile::kExecutor)) return 1;
     const auto text = ReadFile("/proc/self/status");
     return text && text->find("CapEff:\t0000000000000000") != std::string::npos ? 0 : 2;
+  });
+  EXPECT_EQ(status, 0);
+}
+
+// A bare system in a folder: how an installer, or a test of one, runs a node.
+TEST(Mounts, AChrootedRootGetsUserNamespacesOnceItHasLeft) {
+  if (::geteuid() != 0) GTEST_SKIP() << "chroot needs root";
+  if (ProbeIsolation() != Isolation::kNamespaces) GTEST_SKIP() << "no user namespaces here";
+  TemporaryFolder folder;
+  const int status = InChild([&folder] {
+    if (::unshare(CLONE_NEWNS) != 0 || !MakeMountsPrivate()) return 1;
+    if (!Bind("/", folder.path().c_str(), 0)) return 2;
+    if (::chroot(folder.path().c_str()) != 0 || ::chdir("/usr") != 0) return 3;
+    if (ProbeIsolation() == Isolation::kNamespaces) return 4;
+    if (!LeaveChroot()) return 5;
+    if (ProbeIsolation() != Isolation::kNamespaces) return 6;
+    if (std::filesystem::current_path() != "/usr") return 7;
+    // Twice changes nothing.
+    return LeaveChroot() && std::filesystem::current_path() == "/usr" ? 0 : 8;
   });
   EXPECT_EQ(status, 0);
 }
