@@ -12,6 +12,7 @@
 #include "ipc/seqpacket.h"
 #include "launcher/protocol.h"
 #include "launcher/testing/launcher_fixture.h"
+#include "sandbox/jail.h"
 #include "sandbox/id_range.h"
 
 namespace hybridserve::launcher {
@@ -313,6 +314,9 @@ TEST_F(LauncherTest, OnlyAllowedFoldersAreOpenedAndNothingAboveThem) {
 
 TEST_F(LauncherTest, WithoutRootThereIsAJailButNoContainers) {
   REQUIRE_ROOT();
+  if (sandbox::ProbeIsolation() != sandbox::Isolation::kNamespaces) {
+    GTEST_SKIP() << "the kernel gives this process no user namespaces (a chroot?)";
+  }
   StartLauncher({}, 12345);
   AcceptServer();
   EXPECT_EQ(server_uid_, 12345u);

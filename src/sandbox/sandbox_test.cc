@@ -42,6 +42,21 @@ Child Sleeper() {
   return std::move(*child);
 }
 
+// The launcher's place: a mount namespace of its own, and no chroot. Without it the tests could not
+// run in a bare system in a folder.
+class InOwnMounts : public testing::Environment {
+ public:
+  void SetUp() override {
+    if (::geteuid() != 0) return;
+    ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
+    ASSERT_TRUE(MakeMountsPrivate());
+    const Result<> left = LeaveChroot();
+    ASSERT_TRUE(left) << left.error().message;
+  }
+};
+const testing::Environment* const kInOwnMounts =
+    testing::AddGlobalTestEnvironment(new InOwnMounts);
+
 std::string TreeName() { return "hybridserve-test-" + std::to_string(::getpid()); }
 
 TEST(Process, StatusTellsExitFromSignal) {
