@@ -239,6 +239,9 @@ Awaitable<> Node::Impl::OpenDoors() {
   CO_TRY_ASSIGN(const HostPort address, ParseHostPort(config.listen));
   CO_TRY(gateway->Listen(address));
   CO_TRY(admin->Listen());
+  if (!config.admin_listen.empty()) {
+    spdlog::info("admin API on http://{}, with a token", admin->tcp_address());
+  }
   const NodeInfo info = Info();
   spdlog::info("ready on http://{}, policy {}, {}", info.gateway, PolicyName(info.policy),
                info.containers ? "containers and Wasm"
