@@ -18,6 +18,7 @@
 
 #include "admin/access.h"
 #include "admin/admin_api.h"
+#include "base/close_gate.h"
 #include "base/gate.h"
 #include "base/log.h"
 #include "config/node_config.h"
@@ -222,7 +223,7 @@ Result<> AdminServer::Listen() {
 
 std::string AdminServer::tcp_address() const { return impl_->tcp_address; }
 
-asio::awaitable<void> AdminServer::Stop() {
+asio::awaitable<bool> AdminServer::Stop(std::chrono::steady_clock::time_point until) {
   Impl& impl = *impl_;
   impl.stopping = true;
   boost::system::error_code ignored;
@@ -233,13 +234,8 @@ asio::awaitable<void> AdminServer::Stop() {
   for (Impl::Session* session : impl.sessions) {
     if (!session->busy) session->connection->Close();
   }
-  asio::steady_timer done(impl.executor, asio::steady_timer::time_point::max());
-  bool empty = false;
-  impl.gate.Close([&done, &empty] {
-    empty = true;
-    done.cancel();
-  });
-  if (!empty) co_await done.async_wait(kUse);
+  const bool empty = co_await CloseGate(impl.gate, impl.executor, until);
+  co_return empty;
 }
 
 }  // namespace hybridserve

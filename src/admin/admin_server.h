@@ -7,6 +7,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -65,8 +66,8 @@ class AdminServer {
   [[nodiscard]] std::string tcp_address() const;
 
   /// Takes no more connections, ends idle ones and log streams, and returns once the requests under
-  /// way are answered.
-  boost::asio::awaitable<void> Stop();
+  /// way are answered, at `until` at the latest: false when some are not.
+  boost::asio::awaitable<bool> Stop(std::chrono::steady_clock::time_point until);
 
  private:
   struct Impl;

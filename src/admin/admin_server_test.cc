@@ -158,7 +158,7 @@ class AdminServerTest : public DeployerFixture {
   void Serve() { ASSERT_TRUE(Listen(Options())); }
   void StopServer() {
     auto stop = [](AdminServer* server) -> Awaitable<> {
-      co_await server->Stop();
+      EXPECT_TRUE(co_await server->Stop(std::chrono::steady_clock::time_point::max()));
       co_return Result<>();
     };
     loop_.Await(stop(server_.get()));

@@ -8,6 +8,7 @@
 #include "admin/deployer_impl.h"
 #include "admin/module_check.h"
 #include "admin/secrets.h"
+#include "base/close_gate.h"
 #include "function/units.h"
 
 namespace hybridserve {
@@ -353,16 +354,11 @@ Awaitable<FunctionDescription> Deployer::Describe(FunctionName name) {
   co_return description;
 }
 
-asio::awaitable<void> Deployer::Stop() {
+asio::awaitable<bool> Deployer::Stop(std::chrono::steady_clock::time_point until) {
   impl_->stopping = true;
   impl_->sleep.cancel();
-  asio::steady_timer done(impl_->executor, asio::steady_timer::time_point::max());
-  bool empty = false;
-  impl_->gate.Close([&done, &empty] {
-    empty = true;
-    done.cancel();
-  });
-  if (!empty) co_await done.async_wait(asio::as_tuple(asio::use_awaitable));
+  const bool empty = co_await CloseGate(impl_->gate, impl_->executor, until);
+  co_return empty;
 }
 
 }  // namespace hybridserve

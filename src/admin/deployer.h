@@ -152,8 +152,9 @@ class Deployer {
   /// Errors: kNotFound.
   Awaitable<FunctionDescription> Describe(FunctionName name);
 
-  /// Refuses new work, and returns when nothing runs any more.
-  boost::asio::awaitable<void> Stop();
+  /// Refuses new work, and returns when nothing runs any more, at `until` at the latest: false when
+  /// something still does.
+  boost::asio::awaitable<bool> Stop(std::chrono::steady_clock::time_point until);
 
  private:
   struct Impl;

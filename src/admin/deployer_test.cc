@@ -405,7 +405,7 @@ TEST_F(DeployerTest, DescribeTellsRevisionsHistoryAndSizes) {
 TEST_F(DeployerTest, AfterStopNothingIsTaken) {
   Start();
   auto stop = [](Deployer* deployer) -> Awaitable<> {
-    co_await deployer->Stop();
+    EXPECT_TRUE(co_await deployer->Stop(std::chrono::steady_clock::time_point::max()));
     co_return Result<>();
   };
   loop_.Await(stop(deployer_.get()));

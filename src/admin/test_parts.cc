@@ -84,7 +84,7 @@ void DeployerFixture::Start(Containers containers) {
 
 void DeployerFixture::Stop() {
   auto stop = [](Deployer* deployer) -> Awaitable<> {
-    co_await deployer->Stop();
+    EXPECT_TRUE(co_await deployer->Stop(std::chrono::steady_clock::time_point::max()));
     co_return Result<>();
   };
   loop_.Await(stop(deployer_.get()));

@@ -1,6 +1,11 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <optional>
+
+#include "base/close_gate.h"
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/gate.h"
@@ -64,6 +69,26 @@ TEST(Gate, ClosesForNewWorkAndTellsWhenTheLastLeft) {
   EXPECT_FALSE(gate.Enter());
   first = Gate::Pass();
   EXPECT_TRUE(empty);
+}
+
+TEST(Gate, AWaitThatIsOverDoesNotMindWhoLeavesLater) {
+  namespace asio = boost::asio;
+  asio::io_context loop;
+  Gate gate;
+  auto slow = gate.Enter();
+  std::optional<bool> empty;
+  const auto close = [&](std::chrono::steady_clock::time_point until) {
+    empty.reset();
+    asio::co_spawn(loop, CloseGate(gate, loop.get_executor(), until),
+                   [&empty](const std::exception_ptr&, bool is_empty) { empty = is_empty; });
+    loop.restart();
+    loop.poll();
+  };
+  close(std::chrono::steady_clock::time_point::min());
+  EXPECT_EQ(empty, false);
+  slow = Gate::Pass();
+  close(std::chrono::steady_clock::time_point::max());
+  EXPECT_EQ(empty, true);
 }
 
 TEST(Result, EveryCodeHasAnHttpStatusAnExitCodeAndAName) {

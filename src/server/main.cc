@@ -70,7 +70,12 @@ asio::awaitable<void> Run(Node& node, Ending& ending) {
   std::signal(SIGTERM, SIG_DFL);
   std::signal(SIGINT, SIG_DFL);
   spdlog::info("stopping: finishing the requests in flight");
-  co_await node.Stop();
+  const Result<> stopped = co_await node.Stop();
+  if (!stopped) {
+    // What is under way stands on the node, so it ends with the process and not before.
+    spdlog::warn("{}", stopped.error().message);
+    std::_Exit(EXIT_SUCCESS);
+  }
   ending.loop.stop();
 }
 

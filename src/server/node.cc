@@ -3,9 +3,6 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -281,27 +278,24 @@ Awaitable<> Node::Start() {
   co_return opened;
 }
 
-namespace {
-
-asio::awaitable<void> StopAdministration(AdminServer& admin, Deployer& deployer) {
-  co_await admin.Stop();
-  co_await deployer.Stop();
-}
-
-}  // namespace
-
-asio::awaitable<void> Node::Stop() {
+Awaitable<> Node::Stop() {
   Impl& node = *impl_;
   auto drained = co_await node.gateway->Drain();
   if (!drained) spdlog::warn("{}", drained.error().message);
-  // What is deployed at this moment has done nothing yet that would have to be finished.
-  asio::steady_timer limit(node.executor, node.config.drain_timeout);
-  using asio::experimental::awaitable_operators::operator||;
-  co_await (StopAdministration(*node.admin, *node.deployer) || limit.async_wait(asio::use_awaitable));
+  // A deploy that is under way has changed nothing yet: it need not be finished.
+  const auto until = std::chrono::steady_clock::now() + node.config.drain_timeout;
+  const bool admin_ended = co_await node.admin->Stop(until);
+  const bool deploys_ended = co_await node.deployer->Stop(until);
   if (node.containers) {
     auto ended = co_await node.containers->Drain();
     if (!ended) spdlog::warn("end the containers: {}", ended.error().message);
   }
+  if (!admin_ended || !deploys_ended) {
+    co_return Fail(Code::kTimeout, "a deploy or a request to the admin API did not end within " +
+                                       std::to_string(node.config.drain_timeout.count()) +
+                                       " ms and is given up (gateway.drain_timeout)");
+  }
+  co_return Result<>();
 }
 
 }  // namespace hybridserve

@@ -28,8 +28,9 @@ class Node {
   /// Errors: kConflict a port or the registry is in use; kCorrupt the registry is damaged; those of
   /// opening files.
   Awaitable<> Start();
-  /// Finishes requests in flight, bounded by drain_timeout. Containers are destroyed.
-  boost::asio::awaitable<void> Stop();
+  /// Finishes requests in flight, and a deploy, each bounded by drain_timeout. Containers are
+  /// destroyed. Errors: kTimeout a deploy is still under way: the node must not be destroyed then.
+  Awaitable<> Stop();
 
  private:
   struct Impl;

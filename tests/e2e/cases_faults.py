@@ -9,7 +9,7 @@ import threading
 import time
 
 from cases_routing import until_container
-from node import deploy, need_root, node, wait_for
+from node import deploy, need_root, node, wait_for, wat, write_function
 
 
 def resident_bytes(pid):
@@ -99,6 +99,23 @@ def test_sigterm_finishes_what_is_in_flight():
             answers = [p.result(20) for p in pending]
         assert [a.status for a in answers] == [200] * 4, answers
         assert own.process.wait(20) == 0, own.output()
+
+
+def test_sigterm_gives_a_deploy_up_after_drain_timeout():
+    # Takes the compiler seconds.
+    body = "local.get 0 i32.const 7 i32.mul local.set 0 " * 400
+    functions = "".join(f"(func (param i32) (result i32) {body} local.get 0)" for _ in range(1500))
+    module = wat(f'(module (memory (export "memory") 1) {functions} (func (export "_start")))')
+    with node({"policy": {"default": "wasm-only"}, "gateway": {"drain_timeout": "50ms"}}) as own:
+        folder = write_function(own, wasm=module)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            deploying = pool.submit(own.cli, "deploy", folder, check=False)
+            compiling = lambda: len(own.processes("executor-wasmtime compile")) > 0  # noqa: E731
+            wait_for("the compiler to run", compiling)
+            own.terminate()
+            assert own.process.wait(20) == 0, own.output()
+            assert deploying.result(20).returncode != 0
+        assert "deploy" in own.output(), own.output()
 
 
 def test_deploy_under_load_drops_no_request():
