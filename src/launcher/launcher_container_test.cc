@@ -194,7 +194,7 @@ TEST_F(LauncherContainerTest, KilledLauncherLeavesNoProcessAndTheNextCleansItsCg
   const Digest image = MakeImage();
   const auto started = Run(MakeSpec(image, {"/probe", "sleep"}));
   ASSERT_TRUE(started) << started.error().message;
-  EXPECT_THAT(ReadLog(started->log.get()), HasSubstr("sleeping"));
+  EXPECT_EQ(ReadLog(started->log.get()), "sleeping\n");
   SignalLauncher(SIGKILL);
   EXPECT_EQ(WaitForLauncher(), 128 + SIGKILL);
   // The log closes when the last process of the container has ended.

@@ -194,7 +194,7 @@ static int Serve(int port) {
 }
 
 int main(int argc, char** argv) {
-  setvbuf(stdout, NULL, _IONBF, 0);
+  setvbuf(stdout, NULL, _IOLBF, 0);
   const char* command = argc > 1 ? argv[1] : "report";
   const char* argument = argc > 2 ? argv[2] : "";
   if (strcmp(command, "report") == 0) Report();
