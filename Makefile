@@ -2,7 +2,7 @@
 BUILD ?= build/release
 JOBS  ?= $(shell nproc)
 
-.PHONY: help setup build test demo run bench test-asan test-tsan fuzz lint format functions clean
+.PHONY: help setup build test demo run bench walls test-asan test-tsan fuzz lint format functions clean
 
 help:             ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,11 @@ bench:            ## measure on an idle machine; writes build/bench/summary.json
 	@tools/setup bench
 	@tools/build release $(JOBS)
 	@python3 bench/run.py --bin $(BUILD)/bin --out build/bench
+
+walls:            ## try every wall of docs/security.md; adds its figures to build/bench/summary.json
+	@tools/setup walls
+	@tools/build release $(JOBS)
+	@python3 tests/walls/run.py --bin $(BUILD)/bin --out build/bench
 
 run: build        ## serve in the foreground with a state folder in build/state
 	@$(BUILD)/bin/hybridserve serve --state-folder build/state

@@ -92,13 +92,22 @@ class Report:
 
     def write(self):
         self.out.mkdir(parents=True, exist_ok=True)
-        summary = {"machine": self.machine, "metrics": self.metrics, "unavailable": self.unavailable}
+        summary = {"machine": self.machine, **self.others_figures()}
+        summary["metrics"].update(self.metrics)
+        summary["unavailable"].update(self.unavailable)
         details = {"machine": self.machine, "warnings": self.warnings,
                    "busy_ratio_before": self.disturbed, "metrics": self.details, "peers": self.peers}
         for name, content in (("summary.json", summary), ("details.json", details)):
             temporary = self.out / f".{name}"
             temporary.write_text(json.dumps(content, indent=1) + "\n")
             temporary.rename(self.out / name)
+
+    def others_figures(self):
+        """What other programs have put into the summary (`make walls`)."""
+        path = self.out / "summary.json"
+        before = json.loads(path.read_text()) if path.exists() else {}
+        return {key: {name: value for name, value in before.get(key, {}).items() if name not in BY_NAME}
+                for key in ("metrics", "unavailable")}
 
     def print_table(self):
         print(f"\n{'metric':<28} {'asked for':>12} {'measured':>12} {'':<6} {'':<5} for comparison")
