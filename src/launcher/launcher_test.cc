@@ -12,15 +12,13 @@
 #include "ipc/seqpacket.h"
 #include "launcher/protocol.h"
 #include "launcher/testing/launcher_fixture.h"
-#include "sandbox/jail.h"
 #include "sandbox/id_range.h"
+#include "sandbox/jail.h"
 
 namespace hybridserve::launcher {
 namespace {
 
 using testing::HasSubstr;
-
-using LauncherTest = LauncherFixture;
 
 std::map<std::string, std::string> ParseFacts(const std::string& text) {
   std::map<std::string, std::string> facts;
@@ -40,12 +38,28 @@ std::string Exchange(int socket, const std::string& request) {
   return received ? buffer.substr(0, received->size) : std::string();
 }
 
-JobSpec MakeJob(std::vector<std::string> arguments) {
+JobSpec Compile() {
   JobSpec spec;
   spec.program = "hybridserve-executor-wasmtime";
-  spec.arguments = std::move(arguments);
+  spec.arguments = {"compile"};
   return spec;
 }
+
+// A module that says what the stub's compile is to do, read from its start.
+UniqueFd Module(const std::string& command) {
+  auto file = SealedMemfd("module", command);
+  EXPECT_TRUE(file);
+  ::lseek(file->get(), 0, SEEK_SET);
+  return std::move(*file);
+}
+
+class LauncherTest : public LauncherFixture {
+ protected:
+  Result<JobResult> RunCompile(const std::string& command, JobSpec spec = Compile()) {
+    const UniqueFd module = Module(command);
+    return Wait(client_->RunJob(std::move(spec), {module.get()}));
+  }
+};
 
 std::string StatusLine(pid_t pid, const std::string& key) {
   const auto status = ReadFile("/proc/" + std::to_string(pid) + "/status");
@@ -137,16 +151,14 @@ TEST_F(LauncherTest, KilledExecutorIsReportedWithItsSignal) {
 TEST_F(LauncherTest, JobGetsItsDescriptorsAndItsOutputComesBack) {
   StartLauncher();
   AcceptServer();
-  const auto echoed = Wait(client_->RunJob(MakeJob({"echo", "some text"}), {}));
+  const auto echoed = RunCompile("echo some text");
   ASSERT_TRUE(echoed) << echoed.error().message;
   EXPECT_EQ(echoed->exit_status, 0) << echoed->output;
   EXPECT_EQ(echoed->output, "some text");
 
-  auto in = SealedMemfd("in", "payload");
-  ASSERT_TRUE(in);
-  ::lseek(in->get(), 0, SEEK_SET);
+  const UniqueFd in = Module("copy payload");
   const UniqueFd out(::memfd_create("out", 0));
-  const auto copied = Wait(client_->RunJob(MakeJob({"copy"}), {in->get(), out.get()}));
+  const auto copied = Wait(client_->RunJob(Compile(), {in.get(), out.get()}));
   ASSERT_TRUE(copied);
   EXPECT_EQ(copied->exit_status, 0) << copied->output;
   char bytes[16]{};
@@ -157,27 +169,27 @@ TEST_F(LauncherTest, JobGetsItsDescriptorsAndItsOutputComesBack) {
 TEST_F(LauncherTest, JobThatFailsFloodsHangsOrEatsSaysSo) {
   StartLauncher();
   AcceptServer();
-  const auto failed = Wait(client_->RunJob(MakeJob({"fail", "because"}), {}));
+  const auto failed = RunCompile("fail because");
   ASSERT_TRUE(failed);
   EXPECT_EQ(failed->exit_status, 3);
   EXPECT_EQ(failed->output, "because");
 
-  const auto flooded = Wait(client_->RunJob(MakeJob({"flood"}), {}));
+  const auto flooded = RunCompile("flood");
   ASSERT_TRUE(flooded);
   EXPECT_EQ(flooded->exit_status, 0);
   EXPECT_EQ(flooded->output.size(), 64u * 1024);
 
-  JobSpec slow = MakeJob({"sleep"});
+  JobSpec slow = Compile();
   slow.timeout = std::chrono::milliseconds(100);
-  const auto hung = Wait(client_->RunJob(slow, {}));
+  const auto hung = RunCompile("sleep", slow);
   ASSERT_TRUE(hung);
   EXPECT_TRUE(hung->timed_out);
   EXPECT_EQ(hung->exit_status, 128 + SIGKILL);
 
   if (!root_) return;
-  JobSpec hungry = MakeJob({"eat"});
+  JobSpec hungry = Compile();
   hungry.memory_bytes = 64u << 20;
-  const auto ate = Wait(client_->RunJob(hungry, {}));
+  const auto ate = RunCompile("eat", hungry);
   ASSERT_TRUE(ate);
   EXPECT_TRUE(ate->out_of_memory);
 }
@@ -185,10 +197,27 @@ TEST_F(LauncherTest, JobThatFailsFloodsHangsOrEatsSaysSo) {
 TEST_F(LauncherTest, RequestsOutOfRangeAreRefusedByName) {
   StartLauncher();
   AcceptServer();
-  JobSpec shell = MakeJob({"-c", "true"});
-  shell.program = "../../bin/sh";
-  EXPECT_THAT(Wait(client_->RunJob(shell, {})).error().message,
-              HasSubstr("not one that jobs may run"));
+  // An unpack has a verb of its own.
+  for (const char* program : {"../../bin/sh", "hybridserve-unpack", "hybridserve-init"}) {
+    JobSpec job = Compile();
+    job.program = program;
+    EXPECT_THAT(Wait(client_->RunJob(job, {})).error().message,
+                HasSubstr("not one that jobs may run"));
+  }
+  const std::vector<std::string> wrong[] = {{},
+                                            {"serve"},
+                                            {"compile", "--no-lockdown"},
+                                            {"--no-lockdown", "compile"},
+                                            {"fingerprint", ""}};
+  for (const auto& arguments : wrong) {
+    JobSpec job = Compile();
+    job.arguments = arguments;
+    EXPECT_THAT(Wait(client_->RunJob(job, {})).error().message,
+                HasSubstr("'compile' or 'fingerprint' alone"));
+  }
+  JobSpec boundless = Compile();
+  boundless.memory_bytes = 0;
+  EXPECT_THAT(Wait(client_->RunJob(boundless, {})).error().message, HasSubstr("memory_bytes = 0"));
   ExecutorSpec engine;
   engine.engine = "../x";
   EXPECT_THAT(Wait(client_->StartExecutor(engine)).error().message, HasSubstr("'../x' is unknown"));
@@ -332,7 +361,7 @@ TEST_F(LauncherTest, WithoutRootThereIsAJailButNoContainers) {
   auto facts = ParseFacts(Exchange(started->data.get(), "facts"));
   EXPECT_EQ(facts["root_entries"], "0");
   EXPECT_EQ(facts["socket"], std::to_string(EPERM));
-  const auto echoed = Wait(client_->RunJob(MakeJob({"echo", "text"}), {}));
+  const auto echoed = RunCompile("echo text");
   ASSERT_TRUE(echoed);
   EXPECT_EQ(echoed->output, "text");
 }

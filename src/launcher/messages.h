@@ -46,9 +46,9 @@ struct JobResult {
 };
 
 struct JobSpec {
-  std::string program;  ///< "hybridserve-executor-wasmtime" or "hybridserve-unpack" only.
-  std::vector<std::string> arguments;
-  uint64_t memory_bytes = 1u << 30;
+  std::string program;                 ///< "hybridserve-executor-wasmtime" only.
+  std::vector<std::string> arguments;  ///< "compile" or "fingerprint", nothing else.
+  uint64_t memory_bytes = 1u << 30;    ///< Never 0.
   std::chrono::milliseconds timeout{120000};
   uint32_t cpu_weight_percent = 100;  ///< Of a normal process's share.
 };

@@ -23,7 +23,10 @@ constexpr size_t kMaxPathBytes = 4095;
 constexpr std::chrono::hours kMaxTimeout{1};
 
 constexpr std::string_view kEngines[] = {"wasmtime"};
-constexpr std::string_view kJobPrograms[] = {"hybridserve-executor-wasmtime", "hybridserve-unpack"};
+// What the server may have done in a job. An unpack is the launcher's own, behind UnpackImage; that
+// a program can be told to stay outside its jail (--no-lockdown, for tests) is not passed on.
+constexpr std::string_view kJobPrograms[] = {"hybridserve-executor-wasmtime"};
+constexpr std::string_view kJobVerbs[] = {"compile", "fingerprint"};
 
 template <size_t N>
 bool IsOneOf(std::string_view word, const std::string_view (&list)[N]) {
@@ -124,8 +127,12 @@ Result<> Check(const JobSpec& spec) {
   if (!IsOneOf(spec.program, kJobPrograms)) {
     return Refuse("the program " + Shown(spec.program) + " is not one that jobs may run");
   }
-  TRY(CheckStrings(spec.arguments));
-  TRY(CheckMemory(spec.memory_bytes));
+  if (spec.arguments.size() != 1 || !IsOneOf(spec.arguments[0], kJobVerbs)) {
+    const std::string last = spec.arguments.empty() ? std::string() : spec.arguments.back();
+    return Refuse("a job's arguments are 'compile' or 'fingerprint' alone, not " +
+                  std::to_string(spec.arguments.size()) + " that end in " + Shown(last));
+  }
+  TRY(CheckRange("memory_bytes", spec.memory_bytes, kMinMemoryBytes, kMaxBytes));
   TRY(CheckRange("cpu_weight_percent", spec.cpu_weight_percent, 1, 1000));
   if (spec.timeout <= spec.timeout.zero() || spec.timeout > kMaxTimeout) {
     return Refuse("timeout = " + std::to_string(spec.timeout.count()) + " ms is not in 1 ms..1 h");

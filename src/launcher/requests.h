@@ -16,7 +16,7 @@
 
 namespace hybridserve::launcher {
 
-inline constexpr size_t kMaxJobFds = 8;
+inline constexpr size_t kMaxJobFds = 2;  ///< A module, and the file for its code.
 inline constexpr uint32_t kMaxSocketsAtOnce = 8;
 
 struct HelloRequest {};

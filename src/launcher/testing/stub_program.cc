@@ -10,6 +10,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -68,12 +69,18 @@ int Serve() {
   }
 }
 
-// A job: "echo TEXT", "fail TEXT", "eat", "sleep", "flood", "copy" (descriptor 3 to 4).
-int Job(std::string_view command, const char* argument) {
+// A compile, whose module says what to do: "echo TEXT", "fail TEXT", "eat", "sleep", "flood", "copy
+// TEXT" (to descriptor 4).
+int Job() {
   if (const auto locked = sandbox::Lockdown(sandbox::Profile::kJob); !locked) {
     std::fprintf(stderr, "%s\n", locked.error().message.c_str());
     return 1;
   }
+  char module[64]{};
+  if (::read(3, module, sizeof(module) - 1) <= 0) return 2;
+  const std::string_view text = module;
+  const std::string_view command = text.substr(0, text.find(' '));
+  const char* argument = module + std::min(text.size(), command.size() + 1);
   if (command == "echo") std::printf("%s", argument);
   if (command == "fail") return std::fprintf(stderr, "%s", argument), 3;
   if (command == "sleep") ::poll(nullptr, 0, -1);
@@ -84,11 +91,7 @@ int Job(std::string_view command, const char* argument) {
     std::vector<std::string> eaten;
     while (eaten.size() < 4096) eaten.emplace_back(1 << 20, 'x');
   }
-  if (command == "copy") {
-    char bytes[64];
-    const ssize_t got = ::read(3, bytes, sizeof(bytes));
-    if (got < 0 || ::write(4, bytes, static_cast<size_t>(got)) != got) return 4;
-  }
+  if (command == "copy" && !WriteAll(4, argument)) return 4;
   return std::fflush(stdout) == 0 ? 0 : 5;
 }
 
@@ -123,5 +126,5 @@ int main(int argc, char** argv) {
   if (name.ends_with("unpack")) return hybridserve::Unpack();
   const std::string_view command = argc > 1 ? argv[1] : "";
   if (command == "serve") return hybridserve::Serve();
-  return hybridserve::Job(command, argc > 2 ? argv[2] : "");
+  return hybridserve::Job();
 }
