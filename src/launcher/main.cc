@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "launcher/node.h"
+#include "sandbox/privileges.h"
 
 namespace hybridserve::launcher {
 namespace {
@@ -60,6 +61,7 @@ int main(int argc, char** argv) {
     return hs::ExitCode(options.error().code);
   }
   hs::InitLog("launcher", options->log_level);
+  hs::sandbox::AllowManyDescriptors();  // Each container is about a dozen.
   const auto status = hs::launcher::RunNode(std::move(*options));
   if (!status) {
     std::fprintf(stderr, "hybridserve: %s\n", status.error().message.c_str());

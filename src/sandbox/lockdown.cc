@@ -58,6 +58,8 @@ Filter FilterOf(Profile profile) {
       return Filter::kJob;
     case Profile::kUnpack:
       return Filter::kUnpack;
+    case Profile::kServer:
+      return Filter::kServer;
   }
   return Filter::kJob;
 }
@@ -66,7 +68,8 @@ Filter FilterOf(Profile profile) {
 
 Result<> Lockdown(Profile profile) {
   TRY_ASSIGN(const BpfProgram filter, CompileFilter(FilterOf(profile)));
-  const bool jailed = std::getenv(kJailVariable) != nullptr;
+  const bool server = profile == Profile::kServer;
+  const bool jailed = !server && std::getenv(kJailVariable) != nullptr;
   if (jailed) TRY(LeaveMountTree());
   if (profile == Profile::kUnpack && jailed) {
     TRY(KeepOnlyCapabilities(kUnpackCapabilities));
@@ -74,7 +77,7 @@ Result<> Lockdown(Profile profile) {
     TRY(DropAllCapabilities());
   }
   TRY(SetNoNewPrivileges());
-  return InstallFilter(filter);
+  return InstallFilter(filter, server ? LogRefused::kYes : LogRefused::kNo);
 }
 
 }  // namespace hybridserve::sandbox

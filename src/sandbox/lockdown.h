@@ -10,12 +10,16 @@
 //   - a system-call filter holds for every thread: no socket(), no execve(), no new process.
 // What is not allowed fails with EPERM; clone3 with ENOSYS, so that libraries fall back to clone.
 //
+// The server is in no jail: it keeps the mount tree, with its user's files, and stream sockets. The
+// rest holds for it too; the kernel's log names what its filter refuses.
+//
 // Started by hand (by a test, without the launcher) there is no prepared jail: then the mount tree
 // stays, and the rest holds.
 //
 // Thread rule: call from the main thread. Threads that run already get the filter too, but keep
 // whatever capabilities they have, so start them afterwards: with a jail prepared, Lockdown fails
-// when the process has more than one thread.
+// when the process has more than one thread. The server's threads may run: no thread of a process
+// that the launcher started has a capability.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +31,7 @@ namespace hybridserve::sandbox {
 enum class Profile : uint8_t {
   kExecutor,  ///< Threads, memory, SEQPACKET datagrams, epoll, files below given descriptors.
   kJob,       ///< A compile: threads, memory, given descriptors; no sendmsg or recvmsg.
+  kServer,    ///< Stream sockets, files by path, threads; no new code, no library.
   kUnpack,    ///< A job that also makes folders, links, modes and owners below a descriptor.
 };
 

@@ -79,6 +79,13 @@ Result<> BecomeUser(uid_t uid, gid_t gid, Groups groups) {
   return {};
 }
 
+void AllowManyDescriptors() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 Result<> SetResourceLimits(const ResourceLimits& limits) {
   TRY(Limit(RLIMIT_NOFILE, limits.open_files, "RLIMIT_NOFILE"));
   TRY(Limit(RLIMIT_FSIZE, limits.file_bytes, "RLIMIT_FSIZE"));

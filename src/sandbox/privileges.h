@@ -36,6 +36,10 @@ enum class Groups { kClear, kLeave };
 /// Becomes this user and group of the user namespace.
 Result<> BecomeUser(uid_t uid, gid_t gid, Groups groups);
 
+/// Raises the soft limit of open files to the hard one: 1,024, what a shell gives, is soon too few
+/// for a process that holds a descriptor for each thing it serves. What cannot be raised stays.
+void AllowManyDescriptors();
+
 struct ResourceLimits {
   uint64_t open_files = 4096;
   uint64_t file_bytes = ~uint64_t{0};  ///< Largest file written; the default is no limit.

@@ -1,9 +1,7 @@
-// Cgroups, filters, privileges and Lockdown; containers have a file of their own.
+// Processes, mounts, cgroups and filters; Lockdown and containers have files of their own.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -15,7 +13,6 @@
 #include "sandbox/cgroup_file.h"
 #include "sandbox/id_range.h"
 #include "sandbox/jail.h"
-#include "sandbox/lockdown.h"
 #include "sandbox/mounts.h"
 #include "sandbox/process.h"
 #include "sandbox/seccomp.h"
@@ -29,8 +26,8 @@ int InChild(const std::function<int()>& body) {
   return child ? Reap(*child) : -1;
 }
 
-// Holds nothing of the test's and ends by itself, so that a failed test leaves nobody behind whom the
-// test driver would wait for.
+// Holds nothing of the test's and ends by itself, so that a failed test leaves nobody behind whom
+// the test driver would wait for.
 Child Sleeper() {
   auto child = Clone({}, [] {
     ::syscall(SYS_close_range, 0u, ~0u, 0u);
@@ -54,8 +51,7 @@ class InOwnMounts : public testing::Environment {
     ASSERT_TRUE(left) << left.error().message;
   }
 };
-const testing::Environment* const kInOwnMounts =
-    testing::AddGlobalTestEnvironment(new InOwnMounts);
+const testing::Environment* const kInOwnMounts = testing::AddGlobalTestEnvironment(new InOwnMounts);
 
 std::string TreeName() { return "hybridserve-test-" + std::to_string(::getpid()); }
 
@@ -84,84 +80,6 @@ TEST(Process, ArrangedDescriptorsAreInOrderAndAlone) {
       if (::fcntl(fd, F_GETFD) >= 0) return 4;
     }
     return 0;
-  });
-  EXPECT_EQ(status, 0);
-}
-
-// The executor's filter, without a prepared jail: each case is a child of its own.
-struct LockdownCase {
-  std::string name;
-  Profile profile;
-  long (*call)();
-  int want;  ///< errno, or 0 for success.
-};
-
-long TrySocket() { return ::socket(AF_INET, SOCK_STREAM, 0); }
-long TryUnixSocket() { return ::socket(AF_UNIX, SOCK_STREAM, 0); }
-long TryExec() { return ::execl("/bin/true", "true", nullptr); }
-long TryFork() { return ::fork(); }
-long TryThread() {
-  std::thread([] {}).join();
-  return 0;
-}
-long TryMap() {
-  void* page = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  return page == MAP_FAILED ? -1 : ::mprotect(page, 4096, PROT_READ | PROT_EXEC);
-}
-long TryPtrace() { return ::syscall(SYS_ptrace, 0, 0, 0, 0); }
-long TryKill() { return ::kill(::getppid(), 0); }
-long TryDatagram() {
-  int fds[2];
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds) != 0) return -1;
-  return ::send(fds[0], "x", 1, 0);
-}
-long TryChown() { return ::fchown(0, 0, 0) == 0 || errno != EPERM ? 0 : -1; }
-long TryRaiseLimit() {
-  const unsigned long limit[2] = {1, 1};
-  return ::syscall(SYS_prlimit64, 0, 7, limit, nullptr);
-}
-long TryKeepPrivileges() { return ::prctl(PR_SET_DUMPABLE, 1); }
-long TryUnshare() { return ::syscall(SYS_unshare, 0x10000000); }
-
-class LockdownTest : public testing::TestWithParam<LockdownCase> {};
-
-TEST_P(LockdownTest, AllowsWhatTheProfileNeedsAndNothingElse) {
-  const LockdownCase& one = GetParam();
-  const int status = InChild([&one] {
-    if (!Lockdown(one.profile)) return 255;
-    errno = 0;
-    return one.call() < 0 ? errno : 0;
-  });
-  EXPECT_EQ(status, one.want);
-}
-
-INSTANTIATE_TEST_SUITE_P(
-    Lockdown, LockdownTest,
-    testing::Values(
-        LockdownCase{"ExecutorHasNoSockets", Profile::kExecutor, TrySocket, EPERM},
-        LockdownCase{"ExecutorHasNoUnixSockets", Profile::kExecutor, TryUnixSocket, EPERM},
-        LockdownCase{"ExecutorRunsNoProgram", Profile::kExecutor, TryExec, EPERM},
-        LockdownCase{"ExecutorStartsNoProcess", Profile::kExecutor, TryFork, EPERM},
-        LockdownCase{"ExecutorTracesNothing", Profile::kExecutor, TryPtrace, EPERM},
-        LockdownCase{"ExecutorSignalsNobody", Profile::kExecutor, TryKill, EPERM},
-        LockdownCase{"ExecutorRaisesNoLimit", Profile::kExecutor, TryRaiseLimit, EPERM},
-        LockdownCase{"ExecutorStaysUndumpable", Profile::kExecutor, TryKeepPrivileges, EPERM},
-        LockdownCase{"ExecutorMakesNoNamespace", Profile::kExecutor, TryUnshare, EPERM},
-        LockdownCase{"ExecutorStartsThreads", Profile::kExecutor, TryThread, 0},
-        LockdownCase{"ExecutorMapsCode", Profile::kExecutor, TryMap, 0},
-        LockdownCase{"ExecutorSendsDatagrams", Profile::kExecutor, TryDatagram, 0},
-        LockdownCase{"JobSendsNone", Profile::kJob, TryDatagram, EPERM},
-        LockdownCase{"JobStartsThreads", Profile::kJob, TryThread, 0},
-        LockdownCase{"JobChangesNoOwner", Profile::kJob, TryChown, EPERM},
-        LockdownCase{"UnpackMayChangeOwners", Profile::kUnpack, TryChown, 0},
-        LockdownCase{"UnpackHasNoSockets", Profile::kUnpack, TrySocket, EPERM}),
-    [](const auto& instance) { return instance.param.name; });
-
-TEST(Lockdown, LeavesNoCapability) {
-  const int status = InChild([] {
-    if (!Lockdown(Profile::kExecutor)) return 1;
-    const auto text = ReadFile("/proc/self/status");
-    return text && text->find("CapEff:\t0000000000000000") != std::string::npos ? 0 : 2;
   });
   EXPECT_EQ(status, 0);
 }
@@ -299,8 +217,8 @@ TEST(CgroupV2, LimitsAreWrittenInTheKernelsUnits) {
 }
 
 TEST(Seccomp, EveryFilterCompilesAndIsShortEnough) {
-  for (const Filter filter :
-       {Filter::kContainer, Filter::kProgram, Filter::kExecutor, Filter::kJob, Filter::kUnpack}) {
+  for (const Filter filter : {Filter::kContainer, Filter::kProgram, Filter::kExecutor, Filter::kJob,
+                              Filter::kUnpack, Filter::kServer}) {
     const auto program = CompileFilter(filter);
     ASSERT_TRUE(program) << program.error().message;
     EXPECT_LT(program->size(), 1000u);

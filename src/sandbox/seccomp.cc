@@ -109,11 +109,12 @@ Result<BpfProgram> CompileFilter(Filter filter) {
   return Export(context.get());
 }
 
-Result<> InstallFilter(const BpfProgram& program) {
+Result<> InstallFilter(const BpfProgram& program, LogRefused log) {
   const sock_fprog fprog{static_cast<unsigned short>(program.size()),
                          const_cast<sock_filter*>(program.data())};
-  const long done =
-      ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &fprog);
+  const unsigned flags =
+      SECCOMP_FILTER_FLAG_TSYNC | (log == LogRefused::kYes ? SECCOMP_FILTER_FLAG_LOG : 0u);
+  const long done = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &fprog);
   if (done > 0) return Fail(Code::kConflict, "seccomp: a thread has another filter already");
   if (done < 0) return FailErrno("seccomp: install the filter");
   return {};

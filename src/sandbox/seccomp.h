@@ -25,6 +25,7 @@ enum class Filter : uint8_t {
   kExecutor,  ///< Profile::kExecutor of lockdown.h.
   kJob,       ///< Profile::kJob.
   kUnpack,    ///< Profile::kUnpack.
+  kServer,    ///< Profile::kServer; of the process that compiles it: it names its own pid.
 };
 
 using BpfProgram = std::vector<sock_filter>;
@@ -32,8 +33,12 @@ using BpfProgram = std::vector<sock_filter>;
 /// About a millisecond. Errors: kInternal libseccomp refused.
 Result<BpfProgram> CompileFilter(Filter filter);
 
+/// Whether the kernel's log names the calls that a filter refuses (type=1326, where the kernel was
+/// built with auditing; sysctl kernel.seccomp.actions_logged has errno).
+enum class LogRefused { kNo, kYes };
+
 /// Needs no_new_privs. Holds for every thread of the process and all it starts.
 /// Errors: kConflict another thread has a different filter; kInternal.
-Result<> InstallFilter(const BpfProgram& program);
+Result<> InstallFilter(const BpfProgram& program, LogRefused log = LogRefused::kNo);
 
 }  // namespace hybridserve::sandbox

@@ -8,13 +8,19 @@
 //
 // The executor's list is what Wasmtime, tokio and a SEQPACKET loop use: no path can be executed,
 // no socket made, no process started; files are reached below descriptors.
+//
+// The server's list is what Asio, SQLite and our own files take on top of that: stream sockets and
+// paths. It has no namespace around it, so a rule stands in for one: it signals only itself. It
+// makes no code: no page becomes executable any more.
 #include "sandbox/seccomp_lists.h"
 
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d41
@@ -47,8 +53,6 @@ constexpr const char* kCore[] = {
     "membarrier",
     "mincore",
     "mlock",
-    "mmap",
-    "mprotect",
     "mremap",
     "msync",
     "munlock",
@@ -56,7 +60,6 @@ constexpr const char* kCore[] = {
     "nanosleep",
     "pkey_alloc",
     "pkey_free",
-    "pkey_mprotect",
     "restart_syscall",
     "rseq",
     "rt_sigaction",
@@ -71,11 +74,14 @@ constexpr const char* kCore[] = {
     "set_tid_address",
     "sigaltstack",
     "sysinfo",
-    "tgkill",
     "time",
     "times",
     "uname",
 };
+
+// What a jail's namespaces and purpose make harmless, and the server has with rules only: any page
+// may become code, and any thread of the same PID namespace may be signalled.
+constexpr const char* kJailed[] = {"mmap", "mprotect", "pkey_mprotect", "tgkill"};
 
 // Descriptors that are open already.
 constexpr const char* kDescriptors[] = {
@@ -279,6 +285,14 @@ constexpr const char* kContainerOnly[] = {
     "waitid",
 };
 
+// What the server does beyond an executor: sockets, and files by path.
+constexpr const char* kServerOnly[] = {
+    "accept",     "accept4",     "access",      "bind",   "chmod",  "connect", "fchmodat",
+    "flock",      "getegid",     "geteuid",     "getgid", "getuid", "listen",  "lstat",
+    "getdents",   "getpeername", "getsockname", "mkdir",  "open",   "rename",  "rmdir",
+    "setsockopt", "stat",        "readlink",    "statfs", "umask",  "unlink",
+};
+
 // Between a jailed program's exec and the end of its Lockdown().
 constexpr const char* kLockdown[] = {"pivot_root", "umount2"};
 
@@ -354,25 +368,43 @@ std::vector<ArgumentRule> ConfinedRules() {
   return rules;
 }
 
+std::vector<ArgumentRule> ServerRules() {
+  std::vector<ArgumentRule> rules = ConfinedRules();
+  constexpr uint64_t kSocketFlags = SOCK_CLOEXEC | SOCK_NONBLOCK;
+  for (const int family : {AF_UNIX, AF_INET, AF_INET6}) {
+    rules.push_back(
+        {"socket",
+         {Equals(0, static_cast<uint64_t>(family)), Masked(1, ~kSocketFlags, SOCK_STREAM)}});
+  }
+  rules.push_back({"tgkill", {Equals(0, static_cast<uint64_t>(::getpid()))}});
+  rules.push_back({"mmap", {Masked(2, PROT_EXEC, 0)}});
+  rules.push_back({"mprotect", {Masked(2, PROT_EXEC, 0)}});
+  return rules;
+}
+
 }  // namespace
 
 std::vector<std::span<const char* const>> AllowedCalls(Filter filter) {
   switch (filter) {
     case Filter::kContainer:
-      return {kCore, kDescriptors, kPathsAt, kDatagrams, kOwnership, kContainerOnly};
+      return {kCore, kJailed, kDescriptors, kPathsAt, kDatagrams, kOwnership, kContainerOnly};
     case Filter::kProgram:
-      return {kCore, kDescriptors, kPathsAt, kDatagrams, kOwnership, kContainerOnly, kLockdown};
+      return {kCore,      kJailed,    kDescriptors,   kPathsAt,
+              kDatagrams, kOwnership, kContainerOnly, kLockdown};
     case Filter::kExecutor:
-      return {kCore, kDescriptors, kPathsAt, kDatagrams};
+      return {kCore, kJailed, kDescriptors, kPathsAt, kDatagrams};
     case Filter::kJob:
-      return {kCore, kDescriptors, kPathsAt};
+      return {kCore, kJailed, kDescriptors, kPathsAt};
     case Filter::kUnpack:
-      return {kCore, kDescriptors, kPathsAt, kOwnership};
+      return {kCore, kJailed, kDescriptors, kPathsAt, kOwnership};
+    case Filter::kServer:
+      return {kCore, kDescriptors, kPathsAt, kDatagrams, kServerOnly};
   }
   return {};
 }
 
 std::vector<ArgumentRule> AllowedWithArguments(Filter filter) {
+  if (filter == Filter::kServer) return ServerRules();
   const bool container = filter == Filter::kContainer || filter == Filter::kProgram;
   return container ? ContainerRules() : ConfinedRules();
 }

@@ -1,6 +1,5 @@
 // hybridserve-server: the unprivileged process. Started by the launcher, never by hand.
 #include <sys/prctl.h>
-#include <sys/resource.h>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -18,6 +17,7 @@
 #include "base/log.h"
 #include "config/node_config.h"
 #include "launcher/protocol.h"
+#include "sandbox/privileges.h"
 #include "server/node.h"
 
 namespace asio = boost::asio;
@@ -79,18 +79,9 @@ asio::awaitable<void> Run(Node& node, Ending& ending) {
   ending.loop.stop();
 }
 
-// Each connection and each piece of native code that is ready to be mapped is a descriptor; 1,024,
-// what a shell gives, is soon too few.
-void AllowManyDescriptors() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  (void)::setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 int Main(int argc, char** argv) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  AllowManyDescriptors();
+  sandbox::AllowManyDescriptors();  // Connections, and native code that is ready to be mapped.
   std::signal(SIGPIPE, SIG_IGN);
   auto config = Configuration(argc, argv);
   InitLog("server", config ? config->log_level : "info");

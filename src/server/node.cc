@@ -1,6 +1,7 @@
 #include "server/node.h"
 
 #include <fmt/core.h>
+#include <pwd.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -11,6 +12,7 @@
 #include "admin/admin_server.h"
 #include "admin/control_thread.h"
 #include "admin/deployer.h"
+#include "base/digest.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "container/native/native_runtime.h"
@@ -18,6 +20,7 @@
 #include "gateway/gateway.h"
 #include "launcher/client.h"
 #include "router/router.h"
+#include "sandbox/lockdown.h"
 #include "server/container_spec.h"
 #include "server/launcher_images.h"
 #include "server/memory.h"
@@ -36,6 +39,21 @@ namespace {
 
 uint64_t OrHalfOfTheMachine(uint64_t bytes) {
   return bytes != 0 ? bytes : MachineMemoryBytes() / 2;
+}
+
+// From now on the process reads what guests and clients wrote. What may load libraries at its first
+// use (a user's name, a digest) is used before.
+Result<> LockServer() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  spdlog::warn("no system-call filter: the sanitizers that this server was built with need more");
+  return {};
+#else
+  (void)::getpwuid(::geteuid());
+  (void)Sha256("");
+  const auto locked = sandbox::Lockdown(sandbox::Profile::kServer);
+  if (!locked) return Wrap(locked.error(), "give up what the server never needs");
+  return {};
+#endif
 }
 
 // "NAME@REVISION" of a container back to the live revision it belongs to.
@@ -259,6 +277,7 @@ Awaitable<> Node::Start() {
   if (!abilities) co_return tl::unexpected(std::move(abilities.error()));
   node.abilities = std::move(*abilities);
   CO_TRY(node.OpenStore());
+  CO_TRY(LockServer());
   node.MakeWasm();
   if (node.abilities.containers && node.config.containers) node.MakeContainers();
   node.MakeRouter();
