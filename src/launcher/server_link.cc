@@ -1,5 +1,7 @@
 #include "launcher/server_link.h"
 
+#include <utility>
+
 #include "base/log.h"
 #include "ipc/seqpacket.h"
 
@@ -39,7 +41,7 @@ void ServerLink::SendEvent(Verb verb, const std::string& body) {
 void ServerLink::Read() {
   auto received = ipc::Receive(socket_.get(), buffer_, ipc::Wait::kDont);
   if (!received) {
-    if (received.error().code != Code::kUnavailable) {
+    if (received.error().code != Code::kUnavailable && !std::exchange(warned_, true)) {
       spdlog::warn("the server's socket: {}", received.error().message);
     }
     return;
