@@ -242,6 +242,8 @@ TEST(Manifest, JsonIsCheckedAsTomlIs) {
       HasSubstr("manifest: limits.memory is"));
   EXPECT_EQ(message(R"({"name":"a","wasm":{"module":"a"},"limits":{"memory":1048576}})"),
             "accepted");
+  EXPECT_THAT(message(R"({"name":"a","wasm":{"module":"a"},"limits":{"memory":1e999}})"),
+              HasSubstr("manifest holds a number that is too large"));
   EXPECT_THAT(message(std::string(100000, '[')), HasSubstr("is not JSON"));
   EXPECT_THAT(message(R"({"name":)" + std::string(50000, '[') + std::string(50000, ']') + "}"),
               HasSubstr("manifest: name is a list"));

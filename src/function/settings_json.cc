@@ -124,6 +124,9 @@ Result<SettingsNode> ParseJsonSettings(std::string_view text, std::string_view d
   } catch (const ParsedJson::parse_error& error) {
     return Fail(Code::kInvalidArgument,
                 std::string(document) + " is not JSON (byte " + std::to_string(error.byte) + ")");
+  } catch (const ParsedJson::out_of_range&) {
+    return Fail(Code::kInvalidArgument,
+                std::string(document) + " holds a number that is too large for any setting");
   }
 }
 
