@@ -64,12 +64,16 @@ endfunction()
 # With HS_FUZZ (preset fuzz: clang) it is a libFuzzer program; otherwise a test that feeds it its
 # corpus and a fixed number of mutations of it.
 option(HS_FUZZ "Build fuzz targets with libFuzzer" OFF)
+add_custom_target(fuzz_targets)
 function(hs_fuzz name)
   cmake_parse_arguments(ARG "" "CORPUS" "SOURCES;DEPS" ${ARGN})
   if(HS_FUZZ)
     add_executable(${name} ${ARG_SOURCES})
+    add_dependencies(fuzz_targets ${name})
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
     target_link_libraries(${name} PRIVATE hs_flags ${ARG_DEPS})
+    file(GENERATE OUTPUT ${CMAKE_BINARY_DIR}/corpora/${name}
+      CONTENT ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_CORPUS})
   else()
     add_executable(${name} ${ARG_SOURCES} ${CMAKE_SOURCE_DIR}/tests/fuzz/replay_main.cc)
     target_link_libraries(${name} PRIVATE hs_flags ${ARG_DEPS})
