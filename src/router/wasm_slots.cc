@@ -4,6 +4,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <algorithm>
 #include <string>
 
 namespace hybridserve {
@@ -51,7 +52,7 @@ void WasmSlots::SetLimit(Share& share, uint32_t limit) {
 }
 
 WasmSlots::Slot WasmSlots::TryTake(Share& share) {
-  if (share.waiting() > 0 || share.running_ >= share.limit_ || running_ >= node_slots_()) return {};
+  if (share.waiting() > 0 || share.running_ >= share.limit_ || !HasRoom(share)) return {};
   ++share.running_;
   ++running_;
   return Slot(this, &share);
@@ -98,9 +99,19 @@ void WasmSlots::OnRelease(Share& share) {
   Dispatch();
 }
 
+// Whether the node has a slot for one more guest of this function.
+bool WasmSlots::HasRoom(const Share& share) const {
+  const uint32_t all = node_slots_();
+  const uint32_t free = all > running_ ? all - running_ : 0;
+  return share.running_ < uint64_t{kShareOfFree} * free;
+}
+
 void WasmSlots::Dispatch() {
-  while (!ring_.empty() && running_ < node_slots_()) {
-    Share& share = ring_.front();
+  while (true) {
+    const auto next = std::find_if(ring_.begin(), ring_.end(),
+                                   [this](const Share& share) { return HasRoom(share); });
+    if (next == ring_.end()) return;
+    Share& share = *next;
     Waiter& waiter = share.waiters_->front();
     ++share.running_;
     ++running_;

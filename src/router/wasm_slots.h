@@ -3,6 +3,11 @@
 // becomes free goes round robin over the functions that wait, so that one busy function cannot
 // starve another.
 //
+// A function whose guests do not end must not hold every slot until their run_timeout: one takes a
+// further slot only while it has fewer than kShareOfFree times those that are free, so alone it
+// gets three quarters of them, two get three sevenths each, and a newcomer finds one free
+// (Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory packet switches", 1998).
+//
 // A slot is given back by its destructor, so a cancelled or failed request never leaks one.
 //
 // Thread rule: the event loop's thread only.
@@ -111,6 +116,10 @@ class WasmSlots {
   [[nodiscard]] uint32_t waiting() const { return waiting_; }
 
  private:
+  // Of the free slots, how many times as many one function may hold.
+  static constexpr uint32_t kShareOfFree = 3;
+
+  [[nodiscard]] bool HasRoom(const Share& share) const;
   void OnRelease(Share& share);
   void Dispatch();
   void Enqueue(Share& share, Waiter& waiter);

@@ -162,6 +162,39 @@ TEST_F(WasmSlotsTest, AFunctionAtItsLimitDoesNotBlockTheOthers) {
   EXPECT_TRUE(HasSlot(b_waits));
 }
 
+// As many guests of one function as there may be.
+std::vector<WasmSlots::Slot> TakeAll(WasmSlots& slots, WasmSlots::Share& share) {
+  std::vector<WasmSlots::Slot> taken;
+  while (WasmSlots::Slot slot = slots.TryTake(share)) taken.push_back(std::move(slot));
+  return taken;
+}
+
+TEST_F(WasmSlotsTest, NoFunctionHoldsEverySlot) {
+  node_slots_ = 32;
+  WasmSlots::Share c;
+  for (WasmSlots::Share* share : {&a_, &b_, &c}) slots_.SetLimit(*share, 100);
+  const auto of_a = TakeAll(slots_, a_);
+  EXPECT_EQ(of_a.size(), 24u);
+  const auto of_b = TakeAll(slots_, b_);
+  EXPECT_EQ(of_b.size(), 6u);
+  EXPECT_TRUE(slots_.TryTake(c));
+}
+
+TEST_F(WasmSlotsTest, OneThatHoldsTooManyIsPassedOver) {
+  node_slots_ = 8;
+  slots_.SetLimit(a_, 100);
+  slots_.SetLimit(b_, 100);
+  auto of_a = TakeAll(slots_, a_);
+  EXPECT_EQ(of_a.size(), 6u);
+  Request& a_waits = Wait(a_);
+  Request& b_waits = Wait(b_);
+  EXPECT_FALSE(HasSlot(a_waits));
+  EXPECT_TRUE(HasSlot(b_waits));
+  of_a.resize(3);
+  Poll();
+  EXPECT_TRUE(HasSlot(a_waits));
+}
+
 TEST_F(WasmSlotsTest, ARaisedLimitLetsWaitersGo) {
   slots_.SetLimit(a_, 1);
   const auto running = slots_.TryTake(a_);
