@@ -30,6 +30,9 @@ struct NodeConfig {
       10000};  ///< From a request's first byte to its head's end.
   std::chrono::milliseconds idle_timeout{75000};   ///< A keep-alive connection without a request.
   std::chrono::milliseconds body_timeout{30000};   ///< Between two pieces of a body.
+  /// Bytes a second that a client must send of a body, and take of an answer, on average over the
+  /// time for which the node waits for it, after a first body_timeout; 0: no bound.
+  uint64_t min_rate_bytes = 512;
   std::chrono::milliseconds drain_timeout{30000};  ///< For requests in flight at SIGTERM.
 
   // [admin]
@@ -44,6 +47,7 @@ struct NodeConfig {
   // [wasm]
   uint32_t wasm_threads = 32;                ///< Guests at once in one executor. 1..256.
   uint64_t wasm_memory_bytes = 0;            ///< Of one executor; 0 means half of the machine's.
+  std::chrono::milliseconds compile_timeout{120000};  ///< Of one module's compile; then refused.
   std::vector<std::string> allowed_folders;  ///< Host folders (and below) that manifests may grant.
 
   // [container]

@@ -82,6 +82,7 @@ void VisitGateway(SettingsVisitor& v, NodeConfig& config) {
   v.Duration("header_timeout", config.header_timeout, 100ms, 10min);
   v.Duration("idle_timeout", config.idle_timeout, 100ms, 24h);
   v.Duration("body_timeout", config.body_timeout, 100ms, 1h);
+  v.Size("min_rate", config.min_rate_bytes, 0, kTiB);
   v.Duration("drain_timeout", config.drain_timeout, 0ms, 1h);
 }
 
@@ -124,6 +125,7 @@ void VisitNodeConfig(SettingsVisitor& v, NodeConfig& config) {
   v.Section("wasm", [&v, &config] {
     v.Count("threads", config.wasm_threads, 1, 256);
     v.Size("memory", config.wasm_memory_bytes, 0, 64 * kTiB);
+    v.Duration("compile_timeout", config.compile_timeout, 1s, 1h);
     v.TextList("allowed_folders", config.allowed_folders, CheckFolder);
   });
   v.Section("container", [&v, &config] { VisitContainer(v, config); });

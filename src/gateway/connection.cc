@@ -156,6 +156,9 @@ void ClientConnection::ResetRequest() {
   head_.method.clear();
   body_limit_ = UINT64_MAX;
   body_read_ = 0;
+  body_waited_ = {};
+  answer_sent_ = 0;
+  answer_waited_ = {};
   body_started_ = false;
   continue_sent_ = false;
   answer_ = Answer::kNone;
@@ -348,16 +351,33 @@ void ClientConnection::SkipBufferedBody() {
   }
 }
 
+// When the client must have moved the next bytes: body_timeout after the last ones, and sooner if
+// it has moved `bytes` at less than min_rate over the `waited` time that the node waited for it.
+SteadyTime ClientConnection::PieceDeadline(uint64_t bytes, SteadyTime::duration waited) const {
+  const NodeConfig& config = context_->config;
+  const SteadyTime now = context_->connections.coarse_now();
+  if (config.min_rate_bytes == 0) return now + config.body_timeout;
+  const std::chrono::milliseconds earned(
+      static_cast<int64_t>(std::min<uint64_t>(bytes, 1ull << 50) * 1000 / config.min_rate_bytes));
+  return now + std::min<SteadyTime::duration>(config.body_timeout,
+                                              config.body_timeout + earned - waited);
+}
+
 Awaitable<> ClientConnection::Receive(size_t bytes) {
-  read_deadline_ = context_->connections.coarse_now() + context_->config.body_timeout;
+  const SteadyTime began = context_->connections.coarse_now();
+  read_deadline_ = PieceDeadline(body_read_, body_waited_);
   const std::span<char> room = buffer_.Prepare(bytes);
   const auto [error, received] =
       co_await socket_.async_read_some(asio::buffer(room.data(), room.size()), kAwait);
   read_deadline_ = kNever;
+  body_waited_ += context_->connections.coarse_now() - began;
   if (error && read_timed_out_) {
-    co_return Fail(Code::kTimeout, "body timeout: the client sent nothing of its body for " +
-                                       std::to_string(context_->config.body_timeout.count()) +
-                                       " ms (gateway.body_timeout)");
+    co_return Fail(Code::kTimeout,
+                   "body timeout: the client sent nothing of its body for " +
+                       std::to_string(context_->config.body_timeout.count()) +
+                       " ms (gateway.body_timeout), or less than " +
+                       std::to_string(context_->config.min_rate_bytes) +
+                       " bytes a second (gateway.min_rate)");
   }
   if (error) co_return tl::unexpected<Error>(ClientGone());
   buffer_.Commit(received);
@@ -455,6 +475,7 @@ Result<> ClientConnection::WriteNow(Pieces& pieces) {
   message.msg_iovlen = pieces.count - pieces.first;
   const ssize_t wrote = ::sendmsg(fd_, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
   if (wrote >= 0) {
+    answer_sent_ += static_cast<uint64_t>(wrote);
     pieces.Consume(static_cast<size_t>(wrote));
     return {};
   }
@@ -464,9 +485,12 @@ Result<> ClientConnection::WriteNow(Pieces& pieces) {
 
 Awaitable<> ClientConnection::WriteRest(Pieces pieces) {
   while (!pieces.empty()) {
-    write_deadline_ = context_->connections.coarse_now() + context_->config.body_timeout;
+    const SteadyTime began = context_->connections.coarse_now();
+    if (answer_waited_ == SteadyTime::duration::zero()) answer_sent_ = 0;  // The kernel's buffers.
+    write_deadline_ = PieceDeadline(answer_sent_, answer_waited_);
     const auto [error] = co_await socket_.async_wait(asio::ip::tcp::socket::wait_write, kAwait);
     write_deadline_ = kNever;
+    answer_waited_ += context_->connections.coarse_now() - began;
     if (error) co_return tl::unexpected<Error>(ClientGone());
     CO_TRY(WriteNow(pieces));
   }

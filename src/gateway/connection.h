@@ -98,6 +98,7 @@ class ClientConnection final : public Exchange, public Watched {
   tl::expected<void, RequestError> TakeHead(size_t head_bytes);
   Result<DeployedPtr> FindFunction();
   Awaitable<> Receive(size_t bytes);
+  [[nodiscard]] SteadyTime PieceDeadline(uint64_t bytes, SteadyTime::duration waited) const;
   Result<std::string_view> NextBodyPiece();
   void SkipBufferedBody();
 
@@ -131,6 +132,7 @@ class ClientConnection final : public Exchange, public Watched {
   std::string host_;   // Scratch.
   uint64_t body_limit_ = UINT64_MAX;
   uint64_t body_read_ = 0;
+  SteadyTime::duration body_waited_{};  // For the client to send its body.
   size_t taken_ = 0;     // Bytes of the buffer under the view that ReadBody returned last.
   bool parsed_ = false;  // The head is complete and good.
   bool body_started_ = false;
@@ -141,6 +143,8 @@ class ClientConnection final : public Exchange, public Watched {
   std::optional<ServedBy> served_by_;
   BodyEnd body_end_ = BodyEnd::kLength;
   uint64_t answer_left_ = 0;  // Of a body with a length.
+  SteadyTime::duration answer_waited_{};  // For the client to take it.
+  uint64_t answer_sent_ = 0;              // Bytes since it was first waited for.
   bool sends_body_ = true;    // False for HEAD and for a status without a body.
   bool keep_alive_ = true;
 };

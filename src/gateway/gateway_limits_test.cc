@@ -73,6 +73,38 @@ TEST_F(GatewayTest, ABodyThatStopsIs408) {
   EXPECT_EQ(wasm_.invocations(), 0u);
 }
 
+TEST_F(GatewayTest, ABodyThatTricklesInIs408) {
+  Deploy(kUnchanged);
+  Client client = Connect();
+  client.Send("POST /function/hello HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+  for (int i = 0; i < 10; ++i) {
+    client.Send("1\r\nb\r\n");
+    for (int j = 0; j < 5; ++j) loop_.run_one_for(milliseconds(1));
+    Advance(config_.body_timeout / 4);
+  }
+  const auto answer = client.Read();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 408);
+  EXPECT_THAT(answer->body, HasSubstr("gateway.min_rate"));
+  EXPECT_EQ(wasm_.invocations(), 0u);
+}
+
+TEST_F(GatewayTest, ABodyAtTheLowestRateIsTaken) {
+  config_.min_rate_bytes = 1;
+  config_.body_timeout = milliseconds(4000);
+  Restart();
+  Deploy(kUnchanged);
+  Client client = Connect();
+  client.Send("POST /function/hello HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+  for (int i = 0; i < 10; ++i) {
+    client.Send("2\r\nbb\r\n");
+    for (int j = 0; j < 5; ++j) loop_.run_one_for(milliseconds(1));
+    Advance(milliseconds(2000));
+  }
+  client.Send("0\r\n\r\n");
+  EXPECT_EQ(client.Read()->status, 200);
+}
+
 TEST_F(GatewayTest, AClientThatTakesNothingIsGivenUp) {
   Deploy(kUnchanged);
   wasm_.SetHandler([](const WasmInvocation&) -> Result<FakeWasmAnswer> {

@@ -134,6 +134,7 @@ void Node::Impl::MakeWasm() {
   ExecutorPoolOptions options;
   options.threads = config.wasm_threads;
   options.executor_memory_bytes = OrHalfOfTheMachine(config.wasm_memory_bytes);
+  options.compile_timeout = config.compile_timeout;
   options.aot_folder = config.ServerFolder() / "aot";
   options.aot_key_file = config.ServerFolder() / "aot.key";
   ExecutorPoolEvents events;

@@ -33,6 +33,7 @@ struct ExecutorPoolOptions {
   uint64_t executor_memory_bytes = 0;  ///< Of one executor; 0: no limit.
   std::filesystem::path aot_folder;    ///< Made if need be; the server's user's alone.
   std::filesystem::path aot_key_file;
+  std::chrono::milliseconds compile_timeout{120000};  ///< Of one module. 1 s to 1 h.
   std::chrono::milliseconds kill_grace{2000};  ///< Past a guest's deadline.
 };
 

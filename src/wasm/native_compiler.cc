@@ -28,7 +28,8 @@ std::string_view TrimEnd(std::string_view text) {
 Error JobError(const JobResult& job, std::chrono::milliseconds timeout) {
   if (job.timed_out) {
     return {Code::kTimeout, "compiling the module took longer than " +
-                                std::to_string(timeout.count() / 1000) + " s"};
+                                std::to_string(timeout.count()) +
+                                " ms (wasm.compile_timeout); make it smaller, or raise that"};
   }
   if (job.out_of_memory) {
     return {Code::kInvalidArgument, "compiling the module needs more than " +
@@ -62,6 +63,7 @@ NativeCompiler::NativeCompiler(asio::any_io_executor executor, const ExecutorPoo
       folder_(options.aot_folder),
       key_file_(options.aot_key_file),
       program_("hybridserve-executor-" + options.engine),
+      timeout_(options.compile_timeout),
       host_(host),
       modules_(std::move(modules)) {}
 
@@ -164,6 +166,7 @@ Awaitable<> NativeCompiler::Compile(std::string key, Digest module) {
   JobSpec spec;
   spec.program = program_;
   spec.arguments = {"compile"};
+  spec.timeout = timeout_;
   spec.memory_bytes = kJobMemoryBytes;
   spec.cpu_weight_percent = kJobCpuWeightPercent;
   std::vector<int> fds = {wasm.get(), draft.fd.get()};

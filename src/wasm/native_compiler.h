@@ -61,6 +61,7 @@ class NativeCompiler : public std::enable_shared_from_this<NativeCompiler> {
   std::filesystem::path folder_;
   std::filesystem::path key_file_;
   std::string program_;
+  std::chrono::milliseconds timeout_;
   ExecutorHost& host_;
   ModuleSource modules_;
   std::optional<AotCache> cache_;
