@@ -1,11 +1,13 @@
 // hybridserve-bench-client: latency of one kept-alive connection, every answer checked byte for
-// byte. Prints one JSON object; any wrong answer ends it with an error and no figures.
+// byte; any wrong answer ends it with an error and no figures. With --seconds a load over many
+// connections, in which every request is accounted for. Prints one JSON object.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "client/load.h"
 #include "client/sampler.h"
 #include "client/statistics.h"
 
@@ -34,6 +36,13 @@ struct Options {
   uint32_t settle_ms = 0;
   uint32_t rotate = 1;
   std::vector<std::string> evicted;
+
+  double seconds = 0;  // Above 0: a load.
+  double rate = 0;
+  uint32_t connections = 64;
+  uint64_t seed = 1;
+  bool uniform = false;
+  uint32_t timeout_ms = 30000;
 };
 
 void AddSide(CLI::App& app, const std::string& prefix, SideOptions& side) {
@@ -139,19 +148,84 @@ Json Report(const Plan& plan, const Outcome& outcome) {
   return json;
 }
 
-int Run(const Options& options) {
-  const Result<Plan> plan = MakePlan(options);
-  if (!plan) {
-    std::cerr << "hybridserve-bench-client: " << plan.error().message << '\n';
-    return 2;
+Result<LoadPlan> MakeLoadPlan(const Options& options) {
+  LoadPlan plan;
+  TRY_ASSIGN(Side side, MakeSide(options.measured, 1));
+  plan.target = std::move(side.target);
+  plan.request = std::move(side.requests.front());
+  plan.expected = std::move(side.expected);
+  plan.rate_per_second = options.rate;
+  plan.arrivals = options.uniform ? Arrivals::kUniform : Arrivals::kPoisson;
+  plan.seed = options.seed;
+  plan.connections = options.connections;
+  plan.run = std::chrono::milliseconds(static_cast<int64_t>(options.seconds * 1000));
+  plan.timeout = std::chrono::milliseconds(options.timeout_ms);
+  return plan;
+}
+
+Json Report(const LoadPlan& plan, const LoadOutcome& outcome) {
+  const double seconds = std::chrono::duration<double>(plan.run).count();
+  const Tally& tally = outcome.tally;
+  Json json;
+  json["requests"] = tally.total();
+  for (size_t i = 0; i < kFates; ++i) {
+    const Fate fate = static_cast<Fate>(i);
+    Json& of = json["fates"][FateName(fate)];
+    of["count"] = tally.count(fate);
+    if (tally.count(fate) > 0) of["latency_ms"] = ToJson(SpreadOf(tally.latencies_ms(fate)));
   }
-  const Result<Outcome> outcome = TakeSamples(*plan);
-  if (!outcome) {
-    std::cerr << "hybridserve-bench-client: " << outcome.error().message << '\n';
-    return 1;
-  }
+  json["ok_per_second"] = static_cast<double>(tally.ok_within(plan.run)) / seconds;
+  json["ok_by_second"] = tally.ok_by_second();
+  json["connections_made"] = outcome.connections_made;
+  json["sent_late_ms"] = ToJson(SpreadOf(outcome.sent_late_ms));
+  return json;
+}
+
+int EndWith(const Error& error, int status) {
+  std::cerr << "hybridserve-bench-client: " << error.message << '\n';
+  return status;
+}
+
+int RunLoad(const Options& options) {
+  const Result<LoadPlan> plan = MakeLoadPlan(options);
+  if (!plan) return EndWith(plan.error(), 2);
+  const Result<LoadOutcome> outcome = RunLoad(*plan);
+  if (!outcome) return EndWith(outcome.error(), 1);
   std::cout << Report(*plan, *outcome).dump(1) << '\n';
   return 0;
+}
+
+int Run(const Options& options) {
+  if (options.seconds > 0) return RunLoad(options);
+  const Result<Plan> plan = MakePlan(options);
+  if (!plan) return EndWith(plan.error(), 2);
+  const Result<Outcome> outcome = TakeSamples(*plan);
+  if (!outcome) return EndWith(outcome.error(), 1);
+  std::cout << Report(*plan, *outcome).dump(1) << '\n';
+  return 0;
+}
+
+void AddLoad(CLI::App& app, Options& options) {
+  CLI::Option* const seconds =
+      app.add_option("--seconds", options.seconds,
+                     "a load instead of samples: send requests for so long over many connections")
+          ->check(CLI::PositiveNumber);
+  app.add_option("--rate", options.rate,
+                 "requests a second, whatever the answers (open loop); without it each connection "
+                 "sends its next request when it has its answer (closed loop)")
+      ->check(CLI::PositiveNumber)
+      ->needs(seconds);
+  app.add_option("--connections", options.connections, "the most connections at once (64)")
+      ->check(CLI::PositiveNumber)
+      ->needs(seconds);
+  app.add_flag("--uniform", options.uniform,
+               "even gaps between requests, not those of a Poisson process")
+      ->needs(seconds);
+  app.add_option("--seed", options.seed, "of the gaps (1)")->needs(seconds);
+  app.add_option("--timeout-ms", options.timeout_ms,
+                 "for an answer, from when its request was due (30000)")
+      ->check(CLI::PositiveNumber)
+      ->needs(seconds);
 }
 
 }  // namespace
@@ -163,7 +237,8 @@ int main(int argc, char** argv) {
       "Measures the latency of requests over one kept-alive connection and checks every answer.\n"
       "With --against-connect a second server is sampled in turn, and the differences of each "
       "pair\n"
-      "are reported too. With --until each sample waits for a state of the node first.");
+      "are reported too. With --until each sample waits for a state of the node first. With\n"
+      "--seconds many connections load the server, and every request is accounted for.");
   hybridserve::bench::AddSide(app, "", options.measured);
   hybridserve::bench::AddSide(app, "against-", options.against);
   app.get_option("--connect")->required();
@@ -183,6 +258,7 @@ int main(int argc, char** argv) {
   app.add_option("--settle-ms", options.settle_ms, "idle time before each sample");
   app.add_option("--evict", options.evicted,
                  "file or folder dropped from the page cache before each sample");
+  hybridserve::bench::AddLoad(app, options);
   CLI11_PARSE(app, argc, argv);
   return hybridserve::bench::Run(options);
 }

@@ -18,41 +18,57 @@
 namespace hybridserve::bench {
 namespace {
 
-Result<UniqueFd> ConnectUnix(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) {
-    return Fail(Code::kInvalidArgument, "the socket path " + path + " is too long");
+// A socket address of either kind.
+struct Address {
+  sockaddr_storage bytes{};
+  socklen_t size = 0;
+  std::string name;
+};
+
+Result<Address> AddressOf(const Target& target) {
+  Address address;
+  if (target.unix_path.empty()) {
+    auto& tcp = reinterpret_cast<sockaddr_in&>(address.bytes);
+    tcp.sin_family = AF_INET;
+    tcp.sin_port = htons(target.port);
+    ::inet_pton(AF_INET, target.address.c_str(), &tcp.sin_addr);
+    address.size = sizeof tcp;
+    address.name = target.address + ":" + std::to_string(target.port);
+    return address;
   }
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd) return FailErrno("socket");
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    return FailErrno("connect to " + path);
+  auto& local = reinterpret_cast<sockaddr_un&>(address.bytes);
+  local.sun_family = AF_UNIX;
+  if (target.unix_path.size() >= sizeof local.sun_path) {
+    return Fail(Code::kInvalidArgument, "the socket path " + target.unix_path + " is too long");
   }
-  return fd;
+  std::memcpy(local.sun_path, target.unix_path.c_str(), target.unix_path.size() + 1);
+  address.size = sizeof local;
+  address.name = target.unix_path;
+  return address;
 }
 
-Result<UniqueFd> ConnectTcp(const Target& target) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(target.port);
-  ::inet_pton(AF_INET, target.address.c_str(), &address.sin_addr);
-  UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+Result<UniqueFd> Connect(const Target& target, int flags) {
+  TRY_ASSIGN(const Address address, AddressOf(target));
+  UniqueFd fd(::socket(address.bytes.ss_family, SOCK_STREAM | SOCK_CLOEXEC | flags, 0));
   if (!fd) return FailErrno("socket");
   const int on = 1;
-  ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    return FailErrno("connect to " + target.address + ":" + std::to_string(target.port));
+  if (target.unix_path.empty()) {
+    ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
-  return fd;
+  const auto* const to = reinterpret_cast<const sockaddr*>(&address.bytes);
+  if (::connect(fd.get(), to, address.size) == 0 || errno == EINPROGRESS) return fd;
+  const int error = errno;
+  if (error == ECONNREFUSED || error == EAGAIN) {
+    return Fail(Code::kUnavailable, "connect to " + address.name + ": " + std::strerror(error));
+  }
+  return FailErrno("connect to " + address.name, error);
 }
 
 Result<UniqueFd> ConnectInNamespace(const Target& target) {
   const std::string path = "/proc/" + std::to_string(target.netns_of) + "/ns/net";
   TRY_ASSIGN(const UniqueFd network, OpenFile(path, O_RDONLY));
   if (::setns(network.get(), CLONE_NEWNET) != 0) return FailErrno("enter " + path);
-  return ConnectTcp(target);
+  return Connect(target, 0);
 }
 
 }  // namespace
@@ -80,18 +96,18 @@ Result<Target> ParseTarget(std::string_view text) {
 
 Result<UniqueFd> ConnectTo(const Target& target) {
   Result<UniqueFd> fd;
-  if (!target.unix_path.empty()) {
-    fd = ConnectUnix(target.unix_path);
-  } else if (target.netns_of != 0) {
+  if (target.netns_of != 0 && target.unix_path.empty()) {
     // A thread of its own: the namespace ends with it, the socket stays in the namespace.
     std::thread([&fd, &target] { fd = ConnectInNamespace(target); }).join();
   } else {
-    fd = ConnectTcp(target);
+    fd = Connect(target, 0);
   }
   if (!fd) return fd;
   const timeval timeout{30, 0};
   ::setsockopt(fd->get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
   return fd;
 }
+
+Result<UniqueFd> StartConnecting(const Target& target) { return Connect(target, SOCK_NONBLOCK); }
 
 }  // namespace hybridserve::bench

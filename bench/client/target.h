@@ -29,4 +29,9 @@ Result<Target> ParseTarget(std::string_view text);
 /// Errors: those of the system calls, with the target's name.
 Result<UniqueFd> ConnectTo(const Target& target);
 
+/// A non-blocking stream in our own network namespace, perhaps still connecting: it is writable
+/// when that has ended, and SO_ERROR says how. Errors: kUnavailable nobody listens, or too many
+/// wait to be accepted; others of the machine.
+Result<UniqueFd> StartConnecting(const Target& target);
+
 }  // namespace hybridserve::bench
