@@ -5,7 +5,7 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-MODULES = ["cases_routing", "cases_bad_input", "cases_faults", "cases_images", "cases_state", "cases_cli",
+MODULES = ["cases_routing", "cases_bad_input", "cases_faults", "cases_images", "cases_state", "cases_cli", "cases_overload",
            "cases_privileges"]
 
 
