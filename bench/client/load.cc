@@ -90,7 +90,7 @@ Result<LoadOutcome> Loader::Run() {
 // Sends what is due and what waits, as far as there are connections for it.
 Result<> Loader::Arrive() {
   const nanoseconds now = Now();
-  while (next_ && *next_ <= now) {
+  while (next_ && *next_ <= now && *next_ <= plan_.run) {
     waiting_.push_back(*next_);
     next_ = schedule_.Next();
   }

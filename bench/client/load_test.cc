@@ -213,10 +213,22 @@ TEST(Load, ARequestWithoutAFreeConnectionWaitsAndItsTimeRuns) {
   for (const double waited : outcome->tally.latencies_ms(Fate::kUnanswered)) EXPECT_GE(waited, 300);
 }
 
+TEST(Load, NothingIsSentThatIsDueAfterTheRunHoweverLateTheClientIs) {
+  ManyServer server([](int) { return kOkAnswer; });
+  LoadPlan plan = server.Plan();
+  plan.rate_per_second = 1000000;  // More than a client keeps up with.
+  plan.arrivals = Arrivals::kUniform;
+  plan.run = milliseconds(1);
+  const Result<LoadOutcome> outcome = RunLoad(plan);
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  EXPECT_EQ(1000u, outcome->tally.total());
+}
+
 TEST(Load, ClosedLoopKeepsEachConnectionBusy) {
   ManyServer server([](int) { return kOkAnswer; });
   LoadPlan plan = server.Plan();
   plan.connections = 3;
+  plan.run = seconds(1);
   const Result<LoadOutcome> outcome = RunLoad(plan);
   ASSERT_TRUE(outcome) << outcome.error().message;
   EXPECT_EQ(3u, outcome->connections_made);
