@@ -5,8 +5,8 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-MODULES = ["cases_routing", "cases_bad_input", "cases_faults", "cases_images", "cases_state", "cases_cli", "cases_overload",
-           "cases_privileges"]
+MODULES = ["cases_routing", "cases_bad_input", "cases_faults", "cases_images", "cases_state", "cases_cli",
+           "cases_overload", "cases_privileges"]
 
 
 def cases():
