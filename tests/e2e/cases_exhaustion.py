@@ -1,0 +1,78 @@
+"""What takes too much is stopped at its limit with a clear error, and its neighbour lives."""
+import pathlib
+import socket
+import sys
+import threading
+
+from node import deploy, need_root, node, wait_for, write_function
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "walls"))
+import slow_module
+
+SHORT = '\n[limits]\nrun_timeout = "2s"\n'
+
+
+def _neighbour_lives(own):
+    assert own.get("/function/neighbour/").body == b"hello\n"
+
+
+def test_a_fork_bomb_is_held_by_its_limit():
+    need_root()
+    with node() as own:
+        deploy(own, "neighbour")
+        deploy(own, "bomb", wasm=False, container=True, manifest=SHORT + "pids = 32\n")
+        assert own.get("/function/bomb/").status == 200
+        thread = threading.Thread(target=own.get, args=("/function/bomb/forkbomb",))
+        thread.start()
+        wait_for("the bomb to go off", lambda: len(own.processes("/function")) >= 24)
+        _neighbour_lives(own)
+        assert len(own.processes("/function")) <= 32
+        thread.join()
+
+
+def test_a_memory_bomb_is_an_error_and_its_neighbour_lives():
+    need_root()
+    with node() as own:
+        deploy(own, "neighbour")
+        deploy(own, "bomb", wasm=False, container=True, manifest='\n[limits]\nmemory = "32MiB"\n')
+        answer = own.get("/function/bomb/grow")
+        assert answer.status == 502, answer
+        _neighbour_lives(own)
+
+
+def test_a_module_that_takes_too_long_to_compile_is_refused():
+    with node({"wasm": {"compile_timeout": "1s"}}) as own:
+        deploy(own, "neighbour")
+        folder = write_function(own, "bomb", wasm=slow_module.make(20000, 1000, 1))
+        refused = own.cli("deploy", folder, check=False)
+        assert refused.returncode != 0 and "wasm.compile_timeout" in refused.stderr, refused.stderr
+        assert own.functions() == ["neighbour"]
+        _neighbour_lives(own)
+
+
+def test_a_flood_of_log_lines_is_bounded():
+    with node() as own:
+        deploy(own, "flood")
+        assert own.get(f"/function/flood/flood?fd=2&n={64 << 20}").status == 200
+        kept = own.cli("logs", "flood").stdout
+        assert 0 < len(kept) <= 256 << 10, len(kept)
+
+
+def test_a_body_that_trickles_in_is_cut():
+    with node({"gateway": {"body_timeout": "500ms", "min_rate": 1000}}) as own:
+        deploy(own, "slow")
+        with socket.create_connection((own.host, own.port), 20) as client:
+            client.sendall(b"POST /function/slow/count HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+            client.settimeout(0.05)
+            answer = b""
+
+            def trickle():
+                nonlocal answer
+                try:
+                    client.sendall(b"1\r\nb\r\n")
+                    answer += client.recv(4096)
+                except TimeoutError:
+                    pass
+                return answer
+            wait_for("the body to be cut", trickle)
+        assert answer.startswith(b"HTTP/1.1 408 ") and b"gateway.min_rate" in answer, answer
