@@ -216,7 +216,6 @@ Result<std::string_view> Forwarder::Decode(char* bytes, size_t size) {
 Awaitable<> Forwarder::SendWhole() {
   deadline_.Cancel();
   result_.run = RunSoFar();
-  result_.response_bytes = body_.size();
   ResponseHead head = std::move(parser_.head());
   if (add_headers_) add_headers_(head, result_.run);
   if (parser_.framing() == ResponseParser::Framing::kNone && parser_.content_length() &&
@@ -260,7 +259,6 @@ Awaitable<> Forwarder::StreamDown() {
   std::vector<char> buffer(kStreamBufferBytes);
   for (;;) {
     if (!body_.empty()) CO_TRY(co_await exchange_.Write(body_));
-    result_.response_bytes += body_.size();
     if (parser_.done()) break;
     Result<size_t> size = co_await connection_->Read(buffer, Connection::Expect::kBytes);
     if (!size) co_return Lost(&size.error());

@@ -43,7 +43,6 @@ struct PoolEvents {
 struct PoolView {
   uint32_t ready = 0;     ///< Containers that listen.
   uint32_t starting = 0;  ///< Asked for and not yet listening.
-  uint32_t ending = 0;    ///< Being destroyed; only in LookAtNode.
   uint32_t free_slots = 0;
   uint32_t busy_slots = 0;
   /// The last start failed at this time and nothing started since: policies back off.
@@ -55,7 +54,6 @@ struct PoolView {
 struct ForwardResult {
   int status = 0;
   Microseconds run{};
-  uint64_t response_bytes = 0;
 };
 
 class ContainerPool {
@@ -64,8 +62,6 @@ class ContainerPool {
   class Slot {
    public:
     virtual ~Slot() = default;
-    /// True when the container served nothing before this slot.
-    [[nodiscard]] virtual bool first_use() const = 0;
     /// Sends the exchange's request to the container and its answer back, both streamed at flat
     /// memory. `add_headers` is called with the answer's head, once, just before it is sent.
     ///
@@ -83,11 +79,12 @@ class ContainerPool {
 
   [[nodiscard]] virtual PoolView Look(const Deployed& function) const = 0;
   [[nodiscard]] virtual PoolView LookAtNode() const = 0;
-  /// Memory that live containers really use, as last measured.
-  struct Memory {
-    uint64_t bytes = 0;
+  /// What only metrics read; walks over every container.
+  struct Usage {
+    uint64_t memory_bytes = 0;  ///< That live containers really use, as last measured.
+    uint32_t ending = 0;        ///< Containers being destroyed.
   };
-  [[nodiscard]] virtual Memory UsedMemory() const = 0;
+  [[nodiscard]] virtual Usage Used() const = 0;
 
   /// A free slot of a ready container of this revision, or nullptr.
   virtual std::unique_ptr<Slot> TryAcquire(const DeployedPtr& function) = 0;

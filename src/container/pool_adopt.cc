@@ -42,7 +42,6 @@ asio::awaitable<void> WarmPool::Impl::AdoptOne(AdoptedContainer survivor, Deploy
   container->id = survivor.id;
   container->created = true;
   container->state = ContainerState::kStarting;
-  container->served = true;
   container->answered = true;
   set.containers.push_back(container);
   occupying.emplace(container->id, container);

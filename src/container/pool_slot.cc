@@ -17,14 +17,11 @@ constexpr auto kExitNews = 50ms;
 class PoolSlot : public ContainerPool::Slot {
  public:
   PoolSlot(std::shared_ptr<WarmPool::Impl> pool, PoolContainerPtr container)
-      : pool_(std::move(pool)),
-        container_(std::move(container)),
-        first_use_(!std::exchange(container_->served, true)) {}
+      : pool_(std::move(pool)), container_(std::move(container)) {}
   ~PoolSlot() override { pool_->Release(container_); }
   PoolSlot(const PoolSlot&) = delete;
   PoolSlot& operator=(const PoolSlot&) = delete;
 
-  [[nodiscard]] bool first_use() const override { return first_use_; }
   Awaitable<ForwardResult> Forward(Exchange& exchange, AddHeaders add_headers) override;
 
  private:
@@ -36,7 +33,6 @@ class PoolSlot : public ContainerPool::Slot {
   // Shared with the pool; a slot may outlive it.
   std::shared_ptr<WarmPool::Impl> pool_;
   PoolContainerPtr container_;
-  bool first_use_;
 };
 
 Awaitable<ForwardResult> PoolSlot::Forward(Exchange& exchange, AddHeaders add_headers) {

@@ -44,7 +44,6 @@ struct PoolContainer {
   ContainerId id{};  ///< From Create on.
   ContainerState state = ContainerState::kQueued;
   uint32_t busy = 0;                ///< Slots handed out.
-  bool served = false;              ///< A slot was handed out.
   bool answered = false;            ///< A request was answered.
   bool broken = false;              ///< Takes no new work; ends once it is idle.
   bool created = false;             ///< `id` is valid.

@@ -132,16 +132,16 @@ PoolView WarmPool::Look(const Deployed& function) const {
 PoolView WarmPool::LookAtNode() const {
   PoolView view;
   for (const auto& [key, set] : impl_->sets) Count(*set, set->scale().slots, view);
-  for (const auto& [id, container] : impl_->occupying) {
-    if (container->set == nullptr) ++view.ending;
-  }
   return view;
 }
 
-ContainerPool::Memory WarmPool::UsedMemory() const {
-  Memory memory;
-  for (const auto& [id, container] : impl_->occupying) memory.bytes += container->measured_bytes;
-  return memory;
+ContainerPool::Usage WarmPool::Used() const {
+  Usage usage;
+  for (const auto& [id, container] : impl_->occupying) {
+    usage.memory_bytes += container->measured_bytes;
+    if (container->set == nullptr) ++usage.ending;
+  }
+  return usage;
 }
 
 std::unique_ptr<ContainerPool::Slot> WarmPool::TryAcquire(const DeployedPtr& function) {

@@ -42,7 +42,7 @@ class WarmPool : public ContainerPool {
 
   [[nodiscard]] PoolView Look(const Deployed& function) const override;
   [[nodiscard]] PoolView LookAtNode() const override;
-  [[nodiscard]] Memory UsedMemory() const override;
+  [[nodiscard]] Usage Used() const override;
   std::unique_ptr<Slot> TryAcquire(const DeployedPtr& function) override;
   bool Prepare(const DeployedPtr& function) override;
   Awaitable<std::unique_ptr<Slot>> Acquire(DeployedPtr function) override;

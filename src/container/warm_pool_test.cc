@@ -97,7 +97,6 @@ TEST_F(WarmPoolTest, HasNothingUntilItIsToldToPrepare) {
   EXPECT_EQ(slots_freed_, 1);
   const SlotPtr slot = Pool().TryAcquire(f);
   ASSERT_NE(slot, nullptr);
-  EXPECT_TRUE(slot->first_use());
   EXPECT_EQ(Pool().Look(*f).busy_slots, 1);
 }
 
@@ -120,7 +119,6 @@ TEST_F(WarmPoolTest, ForwardsOverTheConnectionThatFoundItReady) {
   Warm(f);
   for (int i = 0; i < 3; ++i) {
     const SlotPtr slot = Pool().TryAcquire(f);
-    EXPECT_EQ(slot->first_use(), i == 0);
     FakeExchange exchange(loop_.executor());
     const Result<ForwardResult> result = Forward(*slot, exchange);
     ASSERT_TRUE(result) << result.error().message;
@@ -589,7 +587,6 @@ TEST_F(WarmPoolTest, AdoptsWhatARestartLeftAndRemovesTheRest) {
   EXPECT_THAT(runtime_.ids(), ElementsAre(known));
   SlotPtr slot = Pool().TryAcquire(f);
   ASSERT_NE(slot, nullptr);
-  EXPECT_FALSE(slot->first_use());
   FakeExchange exchange(loop_.executor());
   EXPECT_TRUE(Forward(*slot, exchange));
   runtime_.WriteLog(known, "still here\n");
@@ -628,11 +625,11 @@ TEST_F(WarmPoolTest, DrainEndsEverythingAndRefusesNewWork) {
 TEST_F(WarmPoolTest, MeasuresTheMemoryThatContainersUse) {
   const DeployedPtr f = Function("f");
   Warm(f);
-  EXPECT_EQ(Pool().UsedMemory().bytes, 0);
+  EXPECT_EQ(Pool().Used().memory_bytes, 0);
   Advance(1s);
-  EXPECT_EQ(Pool().UsedMemory().bytes, 1 << 20);
+  EXPECT_EQ(Pool().Used().memory_bytes, 1 << 20);
   Advance(61s);
-  EXPECT_EQ(Pool().UsedMemory().bytes, 0);
+  EXPECT_EQ(Pool().Used().memory_bytes, 0);
 }
 
 TEST_F(WarmPoolTest, AContainerThatCannotBeRemovedIsTriedAgain) {
@@ -640,8 +637,10 @@ TEST_F(WarmPoolTest, AContainerThatCannotBeRemovedIsTriedAgain) {
   Warm(f);
   runtime_.destroy_error = Error{Code::kInternal, "busy"};
   Pool().Retire(f);
+  EXPECT_EQ(Pool().Used().ending, 1);
   Advance(1s);
   EXPECT_EQ(Pool().LookAtNode().ready, 0);
+  EXPECT_EQ(Pool().Used().ending, 0);
   auto drained = loop_.Start(Pool().Drain());
   EXPECT_TRUE(drained.done());
 }

@@ -57,7 +57,6 @@ class FakePool::FakeSlot : public ContainerPool::Slot {
     --pool_.view_.busy_slots;
     if (pool_.slot_freed_) pool_.slot_freed_(*function_);
   }
-  [[nodiscard]] bool first_use() const override { return pool_.forwarded_ == 0; }
 
   Awaitable<ForwardResult> Forward(Exchange& exchange, AddHeaders add_headers) override {
     ++pool_.forwarded_;
@@ -76,7 +75,6 @@ class FakePool::FakeSlot : public ContainerPool::Slot {
       Result<std::string_view> piece = co_await exchange.ReadBody();
       if (!piece) co_return tl::unexpected(std::move(piece.error()));
       if (piece->empty()) break;
-      result.response_bytes += piece->size();
       CO_TRY(co_await exchange.Write(*piece));
     }
     CO_TRY(co_await exchange.End());

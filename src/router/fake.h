@@ -82,7 +82,7 @@ class FakePool : public ContainerPool {
 
   [[nodiscard]] PoolView Look(const Deployed& function) const override;
   [[nodiscard]] PoolView LookAtNode() const override { return view_; }
-  [[nodiscard]] Memory UsedMemory() const override { return {12345}; }
+  [[nodiscard]] Usage Used() const override { return {.memory_bytes = 12345, .ending = 2}; }
   std::unique_ptr<Slot> TryAcquire(const DeployedPtr& function) override;
   bool Prepare(const DeployedPtr& function) override;
   Awaitable<std::unique_ptr<Slot>> Acquire(DeployedPtr function) override;

@@ -369,10 +369,11 @@ void Router::Impl::Fill(Gauges& gauges) const {
   const PoolView view = containers->LookAtNode();
   gauges.containers_starting += view.starting;
   gauges.containers_ready += view.ready;
-  gauges.containers_ending += view.ending;
   gauges.container_slots_busy += view.busy_slots;
   gauges.container_slots_free += view.free_slots;
-  gauges.container_memory_bytes += containers->UsedMemory().bytes;
+  const ContainerPool::Usage used = containers->Used();
+  gauges.containers_ending += used.ending;
+  gauges.container_memory_bytes += used.memory_bytes;
 }
 
 Router::Router(asio::any_io_executor executor, Options options, WasmBackend* wasm,

@@ -489,6 +489,7 @@ TEST_F(RouterTest, LevelsOfSlotsAndContainersAreReported) {
   EXPECT_THAT(text, HasSubstr("hybridserve_wasm_running 2"));
   EXPECT_THAT(text, HasSubstr("hybridserve_queued 1"));
   EXPECT_THAT(text, HasSubstr("hybridserve_container_slots{state=\"busy\"} 3"));
+  EXPECT_THAT(text, HasSubstr("hybridserve_containers{state=\"ending\"} 2"));
   EXPECT_THAT(text, HasSubstr("hybridserve_memory_bytes{part=\"containers\"} 12345"));
   wasm_.ReleaseAll();
   Poll();

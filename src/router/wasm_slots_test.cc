@@ -258,7 +258,6 @@ TEST_F(WasmSlotsTest, AWaiterDestroyedWithItsLoopLeavesItsPlace) {
 
 class NamedSlot : public ContainerPool::Slot {
  public:
-  [[nodiscard]] bool first_use() const override { return false; }
   Awaitable<ForwardResult> Forward(Exchange& /*exchange*/,
                                    std::function<void(ResponseHead&, Microseconds)>) override {
     co_return ForwardResult{};
