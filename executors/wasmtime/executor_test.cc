@@ -239,7 +239,7 @@ TEST_F(ExecutorTest, KilledExecutorFailsWhatIsInFlightAndIsBackAtOnce) {
   loop_.restart();
   while (!result && loop_.run_one() != 0) {
   }
-  ExpectFailure(*result, Code::kFunctionFailed, "the executor died");
+  ExpectFailure(*result, Code::kBackendDied, "the executor died");
   EXPECT_EQ(BodyOf(Invoke(healthy)), "ok");
   EXPECT_EQ(host_.started(), 2);
   EXPECT_THAT(died_, testing::ElementsAre("default"));

@@ -30,6 +30,8 @@ Row RowOf(Code code) {
       return {"unsupported", 501, 6};
     case Code::kFunctionFailed:
       return {"function_failed", 502, 7};
+    case Code::kBackendDied:
+      return {"backend_died", 502, 7};
     case Code::kQueueFull:
       return {"queue_full", 429, 8};
     case Code::kUnavailable:

@@ -25,6 +25,7 @@ enum class Code : uint8_t {
   kTooLarge,         ///< A body, header or image over its limit. 413, exit 2.
   kUnsupported,      ///< This machine or build cannot do it. 501, exit 6.
   kFunctionFailed,   ///< The guest trapped, exited non-zero or answered nonsense. 502, exit 7.
+  kBackendDied,      ///< The executor or container that ran the request died. 502, exit 7.
   kQueueFull,        ///< The function's queue is full. 429 with Retry-After, exit 8.
   kUnavailable,      ///< The node cannot serve it now. 503 with Retry-After, exit 8.
   kTimeout,          ///< A queue, start or run timeout passed. 504, exit 9.

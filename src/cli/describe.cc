@@ -101,6 +101,7 @@ Outcome RunDescribe(const DescribeOptions& options, const Session& session) {
   if (function.contains("manifest")) {
     const Result<Manifest> manifest = ManifestFromJson(function["manifest"].dump());
     if (manifest && !manifest->hosts.empty()) facts.Add("hosts", Joined(manifest->hosts));
+    if (manifest && manifest->idempotent) facts.Add("idempotent", "yes");
     if (manifest) AddManifest(facts, *manifest);
   }
   session.terminal.Print(facts.Render(session.terminal) + Revisions(function, session));

@@ -302,7 +302,7 @@ tl::unexpected<Error> Forwarder::Lost(const Error* cause) {
     return Fail(Code::kCancelled, "the client went away");
   }
   lost_ = !timed_out_ && !upload_error_;
-  return Fail(Code::kFunctionFailed,
+  return Fail(Code::kBackendDied,
               exchange_.answered()
                   ? "the container closed the connection in the middle of its answer"
                   : "the container closed the connection before it answered");
@@ -316,7 +316,7 @@ Forwarder::Outcome Forwarder::Finish(Result<> received) {
     outcome.result =
         Fail(Code::kTimeout, "run timeout: the container did not finish its answer in " +
                                  std::to_string(run_timeout_.count()) + " ms");
-  } else if (!received && upload_error_) {
+  } else if (!received && upload_error_ && !lost_) {
     outcome.result = tl::unexpected(std::move(*upload_error_));
   } else if (!received) {
     outcome.result = tl::unexpected(std::move(received.error()));

@@ -47,9 +47,6 @@ class Forwarder {
   /// Errors are those of ContainerPool::Slot::Forward. The connection is shut down unless reusable.
   boost::asio::awaitable<Outcome> Run(Connection& connection);
 
-  /// Whether something of the request's body has been taken from the exchange.
-  [[nodiscard]] bool body_read() const { return body_read_; }
-
  private:
   // Going up.
   Awaitable<> CollectBody();

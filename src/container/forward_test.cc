@@ -280,11 +280,25 @@ TEST_F(ForwardTest, TellsThatTheContainerClosedBeforeItAnswered) {
   });
   const Forwarder::Outcome outcome = Forward();
   ASSERT_FALSE(outcome.result);
-  EXPECT_EQ(outcome.result.error().code, Code::kFunctionFailed);
+  EXPECT_EQ(outcome.result.error().code, Code::kBackendDied);
   EXPECT_THAT(outcome.result.error().message, HasSubstr("before it answered"));
   EXPECT_TRUE(outcome.lost);
   EXPECT_FALSE(outcome.stale);
   EXPECT_FALSE(client_.answered());
+}
+
+TEST_F(ForwardTest, TellsSoToAClientWhoseBodyItWaitsFor) {
+  Serve([](FakeSocket& socket) -> asio::awaitable<void> {
+    std::vector<char> some(1);
+    co_await socket.async_read_some(asio::buffer(some), asio::as_tuple(asio::use_awaitable));
+  });
+  client_.request().method = "POST";
+  client_.request().has_body = true;
+  client_.AddBody("begin");
+  const Forwarder::Outcome outcome = Forward();
+  ASSERT_FALSE(outcome.result);
+  EXPECT_EQ(outcome.result.error().code, Code::kBackendDied);
+  EXPECT_TRUE(outcome.lost);
 }
 
 TEST_F(ForwardTest, CutsAnAnswerThatBreaksOff) {
@@ -295,7 +309,7 @@ TEST_F(ForwardTest, CutsAnAnswerThatBreaksOff) {
   });
   const Forwarder::Outcome outcome = Forward();
   ASSERT_FALSE(outcome.result);
-  EXPECT_EQ(outcome.result.error().code, Code::kFunctionFailed);
+  EXPECT_EQ(outcome.result.error().code, Code::kBackendDied);
   EXPECT_THAT(outcome.result.error().message, HasSubstr("in the middle of its answer"));
   EXPECT_TRUE(client_.began());
   EXPECT_FALSE(client_.complete());
@@ -309,7 +323,7 @@ TEST_F(ForwardTest, AnswersNothingWhenASmallAnswerBreaksOff) {
   });
   const Forwarder::Outcome outcome = Forward();
   ASSERT_FALSE(outcome.result);
-  EXPECT_EQ(outcome.result.error().code, Code::kFunctionFailed);
+  EXPECT_EQ(outcome.result.error().code, Code::kBackendDied);
   EXPECT_FALSE(client_.began());
 }
 

@@ -66,8 +66,9 @@ class ContainerPool {
     /// memory. `add_headers` is called with the answer's head, once, just before it is sent.
     ///
     /// Errors: kUnavailable no connection could be made: nothing of the request was sent or read
-    /// from the exchange, so it can run elsewhere; kFunctionFailed the container died or answered
-    /// nonsense; kTimeout run_timeout passed; kTooLarge, kInvalidArgument, kCancelled from the
+    /// from the exchange, so it can run elsewhere; kBackendDied the container died, or closed its
+    /// connection before its answer was whole; kFunctionFailed it answered nonsense, or was killed
+    /// for using more than limits.memory; kTimeout run_timeout passed; kTooLarge, kInvalidArgument, kCancelled from the
     /// client's side. After an error Exchange::answered() tells whether an answer can still be
     /// given.
     virtual Awaitable<ForwardResult> Forward(

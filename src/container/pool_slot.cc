@@ -28,7 +28,7 @@ class PoolSlot : public ContainerPool::Slot {
   enum class From : uint8_t { kKept, kFresh };
   Awaitable<std::unique_ptr<Connection>> TakeConnection(From from);
   void NoteAnswer();
-  Awaitable<ForwardResult> DescribeLoss(Error error);
+  Awaitable<ForwardResult> DescribeLoss(Error error, From from);
 
   // Shared with the pool; a slot may outlive it.
   std::shared_ptr<WarmPool::Impl> pool_;
@@ -42,11 +42,13 @@ Awaitable<ForwardResult> PoolSlot::Forward(Exchange& exchange, AddHeaders add_he
   From from = From::kKept;
   for (;;) {
     Result<std::unique_ptr<Connection>> connection = co_await TakeConnection(from);
+    if (!connection && from == From::kKept) co_return tl::unexpected(std::move(connection.error()));
     if (!connection) {
-      Error error = std::move(connection.error());
-      // It cannot run elsewhere once its body has been read.
-      if (forwarder.body_read()) error.code = Code::kFunctionFailed;
-      co_return tl::unexpected(std::move(error));
+      // The request was sent before: it did not only fail to arrive.
+      Error died{Code::kBackendDied, "the container closed the connection before it answered, and: " +
+                                         connection.error().message};
+      Result<ForwardResult> described = co_await DescribeLoss(std::move(died), From::kKept);
+      co_return described;
     }
     Forwarder::Outcome outcome = co_await forwarder.Run(**connection);
     if (outcome.stale && from == From::kKept) {
@@ -61,7 +63,8 @@ Awaitable<ForwardResult> PoolSlot::Forward(Exchange& exchange, AddHeaders add_he
     if (outcome.result) {
       NoteAnswer();
     } else if (outcome.lost) {
-      Result<ForwardResult> described = co_await DescribeLoss(std::move(outcome.result.error()));
+      Error error = std::move(outcome.result.error());
+      Result<ForwardResult> described = co_await DescribeLoss(std::move(error), from);
       co_return described;
     }
     co_return std::move(outcome.result);
@@ -92,14 +95,18 @@ void PoolSlot::NoteAnswer() {
   container_->set->last_failure.reset();
 }
 
-// Waits a moment for the container's exit, which tells more than a broken connection does.
-Awaitable<ForwardResult> PoolSlot::DescribeLoss(Error error) {
+// Waits a moment for the container's exit, which tells more than a broken connection does. A
+// container that lives on and has closed a second connection on the same request does so on purpose.
+Awaitable<ForwardResult> PoolSlot::DescribeLoss(Error error, From from) {
   const Clock::TimePoint until = pool_->clock.Now() + kExitNews;
   while (!container_->exit && pool_->clock.Now() < until) {
     co_await container_->changed.WaitUntil(pool_->clock, until);
     const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
     if (state.cancelled() != asio::cancellation_type::none) break;
   }
+  const bool over_limit = container_->exit && container_->exit->out_of_memory;
+  const bool on_purpose = !container_->exit && from == From::kFresh;
+  if (over_limit || on_purpose) error.code = Code::kFunctionFailed;
   if (container_->exit) error.message += ": " + pool_->ExitError(*container_).message;
   co_return tl::unexpected(std::move(error));
 }

@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
 #include <memory>
 #include <string>
 #include <vector>
@@ -538,6 +542,62 @@ TEST_F(WarmPoolTest, ARequestIsToldWhyItsContainerDied) {
   slot.reset();
   loop_.Settle();
   EXPECT_EQ(runtime_.alive(), 0);
+}
+
+// A container that is gone, or not, when it has the second request of its connection.
+class WarmPoolDeath : public WarmPoolTest {
+ protected:
+  Result<ForwardResult> SecondRequest(std::function<void(ContainerId)> dies) {
+    runtime_.program = [this, dies](const ContainerSpec&) {
+      FakeProgram program;
+      program.serve = [this, dies](FakeSocket& socket) -> boost::asio::awaitable<void> {
+        std::string buffer;
+        while (co_await ReadFakeRequest(socket, buffer)) {
+          if (requests_++ > 0) {
+            dies(runtime_.ids().at(0));
+            co_return;
+          }
+          const std::string answer = FakeAnswer("first");
+          co_await boost::asio::async_write(
+              socket, boost::asio::buffer(answer),
+              boost::asio::as_tuple(boost::asio::use_awaitable));
+        }
+      };
+      return program;
+    };
+    const DeployedPtr f = Function("f");
+    Warm(f);
+    const SlotPtr slot = Pool().TryAcquire(f);
+    FakeExchange first(loop_.executor());
+    EXPECT_TRUE(Forward(*slot, first));
+    FakeExchange second(loop_.executor());
+    auto task = loop_.Start(slot->Forward(second, nullptr));
+    Advance(100ms);
+    EXPECT_TRUE(task.done());
+    return task.result();
+  }
+  int requests_ = 0;
+};
+
+TEST_F(WarmPoolDeath, OfItsProcessIsToldFromARequestThatNeverArrived) {
+  const auto result = SecondRequest([this](ContainerId id) { runtime_.Exit(id, 128 + 9); });
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, Code::kBackendDied);
+  EXPECT_THAT(result.error().message, HasSubstr("was ended by signal 9"));
+  EXPECT_EQ(requests_, 2);
+}
+
+TEST_F(WarmPoolDeath, ForMoreThanItsMemoryIsTheFunctionsOwnFailure) {
+  const auto result = SecondRequest([this](ContainerId id) { runtime_.Exit(id, 137, true); });
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, Code::kFunctionFailed);
+}
+
+TEST_F(WarmPoolDeath, IsNotWhatClosesEveryConnection) {
+  const auto result = SecondRequest([](ContainerId) {});
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, Code::kFunctionFailed);
+  EXPECT_EQ(requests_, 3) << "sent once more over a new connection, and no further";
 }
 
 TEST_F(WarmPoolTest, AConnectionThatWasClosedMeanwhileIsReplaced) {

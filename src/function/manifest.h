@@ -79,6 +79,7 @@ struct Manifest {
   std::string domain = "default";                 ///< Trust domain: others never share an executor.
   std::vector<std::string> hosts;                 ///< Host names routed to this function.
   std::optional<PolicyKind> policy;               ///< Overrides the node's.
+  bool idempotent = false;                        ///< Any request may run twice, not only GET and HEAD.
   std::optional<WasmBuild> wasm;
   std::optional<ContainerBuild> container;
   Limits limits;

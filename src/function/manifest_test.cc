@@ -18,6 +18,7 @@ description = "Says hello"
 domain = "team-a"
 hosts = ["hello.example.com"]
 policy = "wasm-only"
+idempotent = true
 
 [wasm]
 module = "hello.wasm"
@@ -71,6 +72,7 @@ Manifest Full() {
   manifest.domain = "team-a";
   manifest.hosts = {"hello.example.com"};
   manifest.policy = PolicyKind::kWasmOnly;
+  manifest.idempotent = true;
   manifest.wasm = WasmBuild{"hello.wasm", "make hello.wasm", AotTime::kFirstRun};
   manifest.container = ContainerBuild{
       "hello.tar", "make image", "hello", "debian", true, {"/function", "--serve"}, true};
@@ -104,6 +106,7 @@ TEST(Manifest, LeavesOutGetDefaults) {
   EXPECT_EQ(manifest->scale, Scale{});
   EXPECT_EQ(manifest->domain, "default");
   EXPECT_FALSE(manifest->policy);
+  EXPECT_FALSE(manifest->idempotent);
   EXPECT_FALSE(manifest->container);
   EXPECT_EQ(manifest->wasm->aot, AotTime::kDeploy);
 }

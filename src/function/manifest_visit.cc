@@ -224,6 +224,7 @@ void VisitManifest(SettingsVisitor& v, Manifest& manifest) {
   v.Text("domain", manifest.domain, CheckDomain);
   v.TextList("hosts", manifest.hosts, CheckHost);
   v.OptionalChoice<PolicyKind>("policy", manifest.policy, kPolicies);
+  v.Flag("idempotent", manifest.idempotent);
 
   WasmBuild wasm = manifest.wasm.value_or(WasmBuild{});
   bool has_wasm = manifest.wasm.has_value();

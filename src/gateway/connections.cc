@@ -31,7 +31,8 @@ Connections::Connections(boost::asio::any_io_executor executor, Now now,
     : now_(std::move(now)),
       request_id_seed_(RandomSeed()),
       tick_(tick),
-      ticker_(std::move(executor), [this] { return Tick(); }) {
+      clock_(executor),
+      ticker_(clock_, [this] { return Tick(); }) {
   RefreshClock();
 }
 

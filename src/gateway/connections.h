@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/gate.h"
+#include "container/clock.h"
 #include "router/ticker.h"
 
 namespace hybridserve {
@@ -90,6 +91,7 @@ class Connections {
   std::vector<pollfd> sockets_;  // Of one tick; members so that their memory is used again.
   std::vector<Watched*> watched_;
   std::chrono::milliseconds tick_;
+  SystemClock clock_;
   Ticker ticker_;
 };
 

@@ -71,6 +71,8 @@ std::string_view ReasonName(Reason reason) {
       return "policy-wasm-only";
     case Reason::kPolicyContainerOnly:
       return "policy-container-only";
+    case Reason::kRetry:
+      return "retry";
     case Reason::kRouteHeader:
       return "route-header";
   }

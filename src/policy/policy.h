@@ -31,6 +31,7 @@ enum class Reason : uint8_t {
   kNoWasmRuntime,         ///< This node runs no Wasm.
   kPolicyWasmOnly,        ///< Policy wasm-only.
   kPolicyContainerOnly,   ///< Policy container-only.
+  kRetry,                 ///< The other backend died under the request.
   kRouteHeader,           ///< The request's HybridServe-Route header asked for it.
 };
 

@@ -52,4 +52,36 @@ Awaitable<> CollectedExchange::Begin(ResponseHead head, std::optional<uint64_t> 
   return inner_.Begin(std::move(head), content_length);
 }
 
+bool ReplayableExchange::Rewind() {
+  if (!complete_ || rewound_) return false;
+  rewound_ = true;
+  rest_ = kept_;
+  return true;
+}
+
+Awaitable<std::string_view> ReplayableExchange::ReadBody() {
+  if (!rest_.empty()) co_return std::exchange(rest_, std::string_view());
+  Result<std::string_view> piece = co_await inner_.ReadBody();
+  if (!rewound_) Keep(piece);
+  co_return piece;
+}
+
+void ReplayableExchange::Keep(const Result<std::string_view>& piece) {
+  if (!complete_) return;
+  complete_ = piece && piece->size() <= kMaxKeptBytes - kept_.size() && claim_.Grow(piece->size());
+  if (complete_) {
+    kept_.append(*piece);
+  } else {
+    std::string().swap(kept_);
+  }
+}
+
+Awaitable<> ReplayableExchange::Send(ResponseHead head, std::string_view body) {
+  return inner_.Send(std::move(head), body);
+}
+
+Awaitable<> ReplayableExchange::Begin(ResponseHead head, std::optional<uint64_t> content_length) {
+  return inner_.Begin(std::move(head), content_length);
+}
+
 }  // namespace hybridserve

@@ -1,5 +1,6 @@
-// CollectBody: a request's whole body in memory, for Wasm. Bodies that are collected at the same
-// time share one budget, so that many large uploads cannot exhaust the node's memory.
+// CollectBody: a request's whole body in memory, for Wasm; and what is kept of one that streams, so
+// that it can be sent again. Bodies that are held at the same time share one budget, so that many
+// large uploads cannot exhaust the node's memory.
 //
 // Thread rule: the event loop's thread only.
 #pragma once
@@ -81,6 +82,39 @@ class CollectedExchange : public Exchange {
  private:
   Exchange& inner_;
   std::string_view rest_;
+};
+
+/// The request of `inner`, whose body streams, with a copy of its first bytes: while there is no more
+/// of it than they, all of it can be read once more.
+class ReplayableExchange : public Exchange {
+ public:
+  static constexpr uint64_t kMaxKeptBytes = 64 * 1024;
+
+  ReplayableExchange(Exchange& inner, BodyBudget& budget) : inner_(inner), claim_(budget) {}
+
+  /// From now on the body is read from its beginning. False: more than what is kept was read, or
+  /// reading it failed.
+  [[nodiscard]] bool Rewind();
+
+  [[nodiscard]] const RequestHead& head() const override { return inner_.head(); }
+  Awaitable<std::string_view> ReadBody() override;
+  void LimitBody(uint64_t bytes) override { inner_.LimitBody(bytes); }
+  void Annotate(const ServedBy& served_by) override { inner_.Annotate(served_by); }
+  Awaitable<> Send(ResponseHead head, std::string_view body) override;
+  Awaitable<> Begin(ResponseHead head, std::optional<uint64_t> content_length) override;
+  Awaitable<> Write(std::string_view piece) override { return inner_.Write(piece); }
+  Awaitable<> End() override { return inner_.End(); }
+  [[nodiscard]] bool answered() const override { return inner_.answered(); }
+
+ private:
+  void Keep(const Result<std::string_view>& piece);
+
+  Exchange& inner_;
+  BodyBudget::Claim claim_;
+  std::string kept_;
+  bool complete_ = true;   // kept_ is all that was read.
+  bool rewound_ = false;
+  std::string_view rest_;  // Of kept_, after a rewind.
 };
 
 }  // namespace hybridserve

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "router/body.h"
+#include "router/deadline.h"
 #include "router/route_header.h"
 #include "router/wasm_code.h"
 #include "router/wasm_slots.h"
@@ -36,23 +37,42 @@ struct Entry {
 // Shared by: the table and the function's requests in flight, which may outlive its removal.
 using EntryPtr = std::shared_ptr<Entry>;
 
-// One request on its way. Lives on the frame of Handle.
+// One request on its way. Lives on the frame of Handle and stays where it is.
 struct Call {
   EntryPtr entry;
   DeployedPtr function;
   Exchange& exchange;
   SteadyTime arrived;
+  CollectedBody body;           // For Wasm.
+  Exchange* request = nullptr;  // What the backend reads: `exchange`, `kept` or `collected`.
+  std::optional<ReplayableExchange> kept{};
+  std::optional<CollectedExchange> collected{};
   Policy policy;
   Decision decision;
   bool decided = false;  // Otherwise no backend had to do with it.
   StartKind start = StartKind::kWarm;
   Timing timing;
   int status = 0;  // Of the function's own answer; 0 while there is none.
+  bool retried = false;
+  std::optional<SteadyTime> run_began;  // When a backend first got it.
 
   [[nodiscard]] const Limits& limits() const { return function->manifest.limits; }
   [[nodiscard]] const std::string& name() const { return function->manifest.name.value; }
   void Annotate(Exchange& to) const {
     to.Annotate({decision.backend, start, ReasonName(decision.reason), timing});
+  }
+  // The body is in `body`: whoever comes next reads it there.
+  void UseCollected() {
+    collected.emplace(exchange, body.bytes);
+    request = &*collected;
+  }
+  // The request can be read from its beginning. False: part of its body is gone.
+  [[nodiscard]] bool Rewind() {
+    if (collected) {
+      UseCollected();
+      return true;
+    }
+    return !exchange.head().has_body || (kept && kept->Rewind());
   }
 };
 
@@ -66,6 +86,11 @@ Error QueueFull(const Call& call) {
 // connection, nothing of the body was read and nothing of an answer was sent.
 bool CanRunElsewhere(const Result<>& result, const Exchange& exchange) {
   return !result && result.error().code == Code::kUnavailable && !exchange.answered();
+}
+
+// True for a failure after which the request may be run again, if it may run twice at all.
+bool BackendDied(const Result<>& result, const Exchange& exchange) {
+  return !result && result.error().code == Code::kBackendDied && !exchange.answered();
 }
 
 // Counts one request that waits for a container.
@@ -90,8 +115,10 @@ struct Router::Impl : std::enable_shared_from_this<Router::Impl> {
         wasm(wasm_backend),
         containers(pool),
         metrics(counted),
-        slots(on, [this] { return wasm != nullptr ? wasm->slots() : 0; }),
-        code(on, wasm, options.now, options.max_unload_delay),
+        own_clock(options.clock == nullptr ? std::make_unique<SystemClock>(on) : nullptr),
+        clock(options.clock == nullptr ? *own_clock : *options.clock),
+        slots(on, clock, [this] { return wasm != nullptr ? wasm->slots() : 0; }),
+        code(clock, wasm, options.max_unload_delay),
         budget(options.body_memory_bytes),
         answers(options.answer_memory_bytes) {}
 
@@ -101,14 +128,18 @@ struct Router::Impl : std::enable_shared_from_this<Router::Impl> {
   }
 
   Result<> Decide(Call& call) const;
+  [[nodiscard]] bool MayRunTwice(const Call& call) const;
   Awaitable<> Serve(Call& call);
+  Awaitable<> ServeAsDecided(Call& call);
+  Awaitable<> Retry(Call& call, const Error& death);
   Awaitable<> ServeByWasm(Call& call);
   Awaitable<WasmSlots::Ticket> WaitForTurn(Call& call, WasmSlots::Divert divert);
-  Awaitable<> RunGuest(Call& call, WasmSlots::Slot slot, std::string_view body);
+  Awaitable<> RunGuest(Call& call, WasmSlots::Slot slot);
   Awaitable<> ServeByContainer(Call& call);
   Awaitable<std::unique_ptr<ContainerPool::Slot>> AcquireContainer(Call& call);
-  Awaitable<> Forward(Call& call, std::unique_ptr<ContainerPool::Slot> slot, Exchange& exchange);
+  Awaitable<> Forward(Call& call, std::unique_ptr<ContainerPool::Slot> slot);
   Awaitable<> AnswerFailure(Call& call, const Error& error) const;
+  FunctionCounts& CountsOf(const Call& call);
   void Count(Call& call, const Result<>& result);
   void OfferContainers(const FunctionName& name);
   void Fill(Gauges& gauges) const;
@@ -120,6 +151,8 @@ struct Router::Impl : std::enable_shared_from_this<Router::Impl> {
   WasmBackend* wasm;
   ContainerPool* containers;
   Metrics& metrics;
+  std::unique_ptr<SystemClock> own_clock;  // Where none was given.
+  Clock& clock;
   WasmSlots slots;
   WasmCode code;
   BodyBudget budget;
@@ -174,6 +207,30 @@ Awaitable<> Router::Impl::Serve(Call& call) {
   }
   call.exchange.LimitBody(call.limits().body_bytes);
 
+  const bool may_run_twice = MayRunTwice(call);
+  if (may_run_twice && head.has_body && call.decision.backend == Backend::kContainer) {
+    call.kept.emplace(call.exchange, budget);
+    call.request = &*call.kept;
+  }
+  Result<> served = co_await ServeAsDecided(call);
+  const bool again = may_run_twice && BackendDied(served, call.exchange) && call.Rewind();
+  if (!again) co_return served;
+  Result<> retried = co_await Retry(call, served.error());
+  co_return retried;
+}
+
+// Where its function says that this does no harm (RFC 9110 9.2.2), and there are two backends that
+// the policy lets it use.
+bool Router::Impl::MayRunTwice(const Call& call) const {
+  const Manifest& manifest = call.function->manifest;
+  const std::string& method = call.exchange.head().method;
+  return (manifest.idempotent || method == "GET" || method == "HEAD") &&
+         call.policy.kind == PolicyKind::kPaper && wasm != nullptr && containers != nullptr &&
+         !call.function->module.value.empty() && !call.function->image.value.empty() &&
+         manifest.scale.max_containers > 0;
+}
+
+Awaitable<> Router::Impl::ServeAsDecided(Call& call) {
   if (call.decision.backend == Backend::kContainer) {
     Result<> served = co_await ServeByContainer(call);
     const bool has_wasm = wasm != nullptr && !call.function->module.value.empty();
@@ -189,20 +246,44 @@ Awaitable<> Router::Impl::Serve(Call& call) {
   co_return served;
 }
 
+// The request once more, on the other backend, in what is left of its run_timeout.
+Awaitable<> Router::Impl::Retry(Call& call, const Error& death) {
+  const SteadyTime now = clock.Now();
+  const SteadyTime deadline = *call.run_began + call.limits().run_timeout;
+  if (now >= deadline) co_return tl::unexpected<Error>(death);
+  const Backend from = call.decision.backend;
+  const Backend to = from == Backend::kWasm ? Backend::kContainer : Backend::kWasm;
+  Metrics::CountRetry(CountsOf(call), from);
+  spdlog::info("retry function={} from={} to={} request_id={}: {}", call.name(), BackendName(from),
+               BackendName(to), call.exchange.head().request_id, death.message);
+  call.retried = true;
+  call.decision = {to, Reason::kRetry, false};
+  call.start = StartKind::kWarm;
+  call.timing.start += Between(*call.run_began, now);
+  call.timing.run = {};
+  Awaitable<> again = to == Backend::kWasm ? ServeByWasm(call) : ServeByContainer(call);
+  Result<> served = co_await RunUntil(executor, clock, deadline, std::move(again));
+  if (served || served.error().code == Code::kCancelled) co_return served;
+  co_return Wrap(std::move(served.error()),
+                 death.message + "; run again, on " + std::string(BackendName(to)));
+}
+
 Awaitable<> Router::Impl::ServeByWasm(Call& call) {
   WasmSlots::Share& share = call.entry->share;
   // Before the body is read: a refused upload should not be carried here first.
   if (share.waiting() > 0 && share.waiting() >= call.limits().queue) {
     co_return tl::unexpected<Error>(QueueFull(call));
   }
-  CollectedBody body(budget);
-  if (call.exchange.head().has_body) {
-    Result<> collected = co_await CollectBody(call.exchange, body);
+  if (!call.collected) {
+    Result<> collected;
+    if (call.exchange.head().has_body) collected = co_await CollectBody(*call.request, call.body);
     if (!collected) co_return collected;
+    call.UseCollected();
   }
   WasmSlots::Slot slot = slots.TryTake(share);
-  auto divert = call.policy.kind == PolicyKind::kPaper ? WasmSlots::Divert::kAllowed
-                                                       : WasmSlots::Divert::kForbidden;
+  auto divert = call.policy.kind == PolicyKind::kPaper && !call.retried
+                    ? WasmSlots::Divert::kAllowed
+                    : WasmSlots::Divert::kForbidden;
   while (!slot) {
     Result<WasmSlots::Ticket> ticket = co_await WaitForTurn(call, divert);
     if (!ticket) co_return tl::unexpected(std::move(ticket.error()));
@@ -212,14 +293,13 @@ Awaitable<> Router::Impl::ServeByWasm(Call& call) {
     }
     const Decision by_wasm =
         std::exchange(call.decision, {Backend::kContainer, Reason::kWarmContainer, false});
-    CollectedExchange collected(call.exchange, body.bytes);
-    Result<> served = co_await Forward(call, std::move(ticket->container), collected);
+    Result<> served = co_await Forward(call, std::move(ticket->container));
     if (!CanRunElsewhere(served, call.exchange)) co_return served;
     call.decision = by_wasm;
     divert = WasmSlots::Divert::kForbidden;
     slot = slots.TryTake(share);
   }
-  Result<> ran = co_await RunGuest(call, std::move(slot), body.bytes);
+  Result<> ran = co_await RunGuest(call, std::move(slot));
   co_return ran;
 }
 
@@ -227,10 +307,10 @@ Awaitable<WasmSlots::Ticket> Router::Impl::WaitForTurn(Call& call, WasmSlots::Di
   if (call.entry->share.waiting() >= call.limits().queue) {
     co_return tl::unexpected<Error>(QueueFull(call));
   }
-  const SteadyTime from = options.now();
+  const SteadyTime from = clock.Now();
   Result<WasmSlots::Ticket> ticket =
       co_await slots.Wait(call.entry->share, call.limits().queue_timeout, divert);
-  call.timing.queue += Between(from, options.now());
+  call.timing.queue += Between(from, clock.Now());
   if (!ticket && ticket.error().code == Code::kTimeout) {
     ticket.error().message += " of function '" + call.name() +
                               "' (limits.queue_timeout); raise limits.concurrency or try later";
@@ -238,9 +318,10 @@ Awaitable<WasmSlots::Ticket> Router::Impl::WaitForTurn(Call& call, WasmSlots::Di
   co_return ticket;
 }
 
-Awaitable<> Router::Impl::RunGuest(Call& call, WasmSlots::Slot slot, std::string_view body) {
+Awaitable<> Router::Impl::RunGuest(Call& call, WasmSlots::Slot slot) {
   WasmCode::Use use = code.Begin(call.entry->code, call.function);
-  WasmInvocation invocation{call.function, &call.exchange.head(), body};
+  WasmInvocation invocation{call.function, &call.exchange.head(), call.body.bytes};
+  if (!call.run_began) call.run_began = clock.Now();
   Result<WasmResult> result = co_await wasm->Invoke(std::move(invocation));
   // The guest is gone: a client that reads slowly holds neither its slot nor its code.
   use.End();
@@ -253,7 +334,7 @@ Awaitable<> Router::Impl::RunGuest(Call& call, WasmSlots::Slot slot, std::string
                        std::to_string(answers.limit_bytes()) + " bytes); try again later");
   }
   call.start = result->start_kind;
-  call.timing.start = result->start;
+  call.timing.start += result->start;
   call.timing.run = result->run;
   call.status = result->head.status;
   call.Annotate(call.exchange);
@@ -274,7 +355,7 @@ Awaitable<> Router::Impl::ServeByContainer(Call& call) {
     if (!acquired) co_return tl::unexpected(std::move(acquired.error()));
     slot = std::move(*acquired);
   }
-  Result<> served = co_await Forward(call, std::move(slot), call.exchange);
+  Result<> served = co_await Forward(call, std::move(slot));
   co_return served;
 }
 
@@ -284,22 +365,22 @@ Awaitable<std::unique_ptr<ContainerPool::Slot>> Router::Impl::AcquireContainer(C
   }
   const Waiting waiting(call.entry->waiting_for_container);
   const bool some_ready = containers->Look(*call.function).ready > 0;
-  const SteadyTime from = options.now();
+  const SteadyTime from = clock.Now();
   Result<std::unique_ptr<ContainerPool::Slot>> acquired =
       co_await containers->Acquire(call.function);
   // Waiting for a slot of a running container is queueing; else it is the container's start.
-  (some_ready ? call.timing.queue : call.timing.start) += Between(from, options.now());
+  (some_ready ? call.timing.queue : call.timing.start) += Between(from, clock.Now());
   call.start = some_ready ? StartKind::kWarm : StartKind::kCold;
   co_return acquired;
 }
 
-Awaitable<> Router::Impl::Forward(Call& call, std::unique_ptr<ContainerPool::Slot> slot,
-                                  Exchange& exchange) {
-  const auto add_headers = [&call, &exchange](ResponseHead&, Microseconds run_so_far) {
+Awaitable<> Router::Impl::Forward(Call& call, std::unique_ptr<ContainerPool::Slot> slot) {
+  const auto add_headers = [&call](ResponseHead&, Microseconds run_so_far) {
     call.timing.run = run_so_far;
-    call.Annotate(exchange);
+    call.Annotate(call.exchange);
   };
-  Result<ForwardResult> forwarded = co_await slot->Forward(exchange, add_headers);
+  if (!call.run_began) call.run_began = clock.Now();
+  Result<ForwardResult> forwarded = co_await slot->Forward(*call.request, add_headers);
   if (!forwarded) co_return tl::unexpected(std::move(forwarded.error()));
   call.status = forwarded->status;
   call.timing.run = forwarded->run;
@@ -314,14 +395,18 @@ Awaitable<> Router::Impl::AnswerFailure(Call& call, const Error& error) const {
   co_return sent;
 }
 
+FunctionCounts& Router::Impl::CountsOf(const Call& call) {
+  FunctionCountsPtr& counts = call.entry->counts;
+  if (!counts) counts = metrics.Of(call.function->manifest.name);
+  return *counts;
+}
+
 void Router::Impl::Count(Call& call, const Result<>& result) {
   if (!call.decided) return metrics.CountRefused(HttpStatus(result.error().code));
-  Entry& entry = *call.entry;
-  if (!entry.counts) entry.counts = metrics.Of(call.function->manifest.name);
   Outcome outcome = call.status >= 500 ? Outcome::kErrorStatus : Outcome::kOk;
   if (!result) outcome = OutcomeOf(result.error().code);
-  const Microseconds total = Between(call.arrived, options.now());
-  metrics.CountInvocation(*entry.counts, call.decision.backend, call.start, outcome, call.timing,
+  const Microseconds total = Between(call.arrived, clock.Now());
+  metrics.CountInvocation(CountsOf(call), call.decision.backend, call.start, outcome, call.timing,
                           total);
   if (!spdlog::should_log(spdlog::level::debug)) return;
   spdlog::debug(
@@ -344,7 +429,9 @@ asio::awaitable<void> Router::Impl::Handle(std::shared_ptr<Impl> self, DeployedP
     self->slots.SetLimit(entry->share, function->manifest.limits.concurrency);
     entry->counts = std::make_shared<FunctionCounts>();
   }
-  Call call{std::move(entry), std::move(function), exchange, self->options.now()};
+  Call call{std::move(entry), std::move(function), exchange, self->clock.Now(),
+            CollectedBody(self->budget)};
+  call.request = &exchange;
   Result<> served = co_await self->Serve(call);
   if (!served) {
     Result<> answered = co_await self->AnswerFailure(call, served.error());

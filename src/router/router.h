@@ -8,13 +8,13 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "config/node_config.h"
+#include "container/clock.h"
 #include "container/pool.h"
 #include "function/deployed.h"
 #include "function/exchange.h"
@@ -39,7 +39,7 @@ class Router {
     uint64_t answer_memory_bytes = 512u << 20;
     /// How late a function's code may be unloaded after its keep_alive.
     std::chrono::milliseconds max_unload_delay{1000};
-    std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;
+    Clock* clock = nullptr;  ///< Outlives the router; nullptr: the system's.
   };
 
   /// `containers` may be nullptr: Wasm only. `wasm` may be nullptr: containers only. All three

@@ -8,6 +8,7 @@
 #include <concepts>
 #include <list>
 
+#include "router/body.h"
 #include "router/fake.h"
 #include "wasm/fake_backend.h"
 
@@ -30,7 +31,7 @@ class RouterTest : public testing::Test {
     Router::Options options;
     options.allow_route_header = true;
     options.max_unload_delay = milliseconds(1);
-    options.now = [this] { return now_; };
+    options.clock = &clock_;
     return options;
   }
 
@@ -80,12 +81,9 @@ class RouterTest : public testing::Test {
     loop_.restart();
     loop_.poll();
   }
-  // Runs the loop until `done`, which some timer of a few milliseconds brings about.
-  template <typename Done>
-  void RunUntil(Done done) {
-    loop_.restart();
-    while (!done() && loop_.run_one() > 0) {
-    }
+  void Advance(std::chrono::steady_clock::duration by) {
+    clock_.Advance(by);
+    Poll();
   }
 
   // One request to its end.
@@ -107,7 +105,7 @@ class RouterTest : public testing::Test {
     return exchange.served_by() ? std::string(BackendName(exchange.served_by()->backend)) : "";
   }
 
-  std::chrono::steady_clock::time_point now_{seconds(1000)};
+  ManualClock clock_;
   asio::io_context loop_;
   Metrics metrics_;
   FakeWasmBackend wasm_{loop_.get_executor(), kWasmSlots};
@@ -265,7 +263,9 @@ TEST_F(RouterTest, TheQueueTimeoutIsAnswered504AndSaysSo) {
   wasm_.Hold();
   Start(function);
   const Flight& waits = Start(function);
-  RunUntil([&waits] { return waits.done; });
+  EXPECT_FALSE(waits.done);
+  Advance(milliseconds(2));
+  EXPECT_TRUE(waits.done);
   EXPECT_EQ(waits.exchange.status(), 504);
   EXPECT_THAT(waits.exchange.answer(), HasSubstr("queue timeout"));
 }
@@ -275,7 +275,7 @@ TEST_F(RouterTest, QueuedRequestsRunAsSlotsBecomeFreeAndTheirWaitIsMeasured) {
   wasm_.Hold();
   Start(function);
   const Flight& waits = Start(function);
-  now_ += milliseconds(3);
+  Advance(milliseconds(3));
   wasm_.ReleaseOne();
   Poll();
   wasm_.ReleaseAll();
@@ -382,6 +382,172 @@ TEST_F(RouterTest, AnAnswerThatHasBegunIsNotFollowedByAnother) {
   EXPECT_THAT(metrics_.Serialize(), HasSubstr("outcome=\"function_failed\"} 1"));
 }
 
+Awaitable<ForwardResult> Dies(Exchange& /*exchange*/, FakePool::AddHeaders) {
+  co_return Fail(Code::kBackendDied, "the container closed the connection before it answered");
+}
+
+// Takes the whole body first.
+Awaitable<ForwardResult> DiesAtTheEnd(Exchange& exchange, FakePool::AddHeaders) {
+  while (true) {
+    CO_TRY_ASSIGN(const std::string_view piece, co_await exchange.ReadBody());
+    if (piece.empty()) co_return Fail(Code::kBackendDied, "the container died");
+  }
+}
+
+Result<FakeWasmAnswer> ExecutorDies(const WasmInvocation&) {
+  return Fail(Code::kBackendDied, "the executor died while it ran the function");
+}
+
+const auto kIdempotent = [](Deployed& f) { f.manifest.idempotent = true; };
+
+TEST_F(RouterTest, AGetWhoseExecutorDiesIsRunAgainInAContainer) {
+  const auto function = Deploy();
+  wasm_.SetHandler([this](const WasmInvocation& invocation) {
+    pool_.SetFree(1);
+    return ExecutorDies(invocation);
+  });
+  const MemoryExchange& exchange = Call(function);
+  EXPECT_EQ(exchange.status(), 200);
+  EXPECT_EQ(BackendOf(exchange), "container");
+  EXPECT_EQ(Reason(exchange), "retry");
+  EXPECT_THAT(metrics_.Serialize(),
+              HasSubstr("hybridserve_retries_total{function=\"hello\",from=\"wasm\"} 1"));
+}
+
+TEST_F(RouterTest, AGetWhoseContainerDiesIsRunAgainOnWasm) {
+  const auto function = Deploy();
+  pool_.SetFree(1);
+  pool_.SetForwarder(Dies);
+  const MemoryExchange& exchange = Call(function);
+  EXPECT_EQ(exchange.status(), 200);
+  EXPECT_EQ(BackendOf(exchange), "wasm");
+  EXPECT_EQ(Reason(exchange), "retry");
+  EXPECT_THAT(metrics_.Serialize(),
+              HasSubstr("hybridserve_retries_total{function=\"hello\",from=\"container\"} 1"));
+}
+
+TEST_F(RouterTest, OtherMethodsAreRunAgainOnlyIfTheFunctionIsIdempotent) {
+  pool_.SetFree(1);
+  pool_.SetForwarder(DiesAtTheEnd);
+  const MemoryExchange& refused = Post(Deploy(), {"body"}, true);
+  EXPECT_EQ(refused.status(), 502);
+  EXPECT_THAT(refused.answer(), HasSubstr("\"code\":\"backend_died\""));
+  EXPECT_EQ(wasm_.invocations(), 0u);
+  const auto idempotent = Deploy(kIdempotent, 2);
+  for (const bool announced : {true, false}) {
+    EXPECT_EQ(Post(idempotent, {"the ", "body"}, announced).answer(), "the body");
+  }
+  wasm_.SetHandler(ExecutorDies);
+  pool_.SetBusy(1);
+  EXPECT_EQ(Post(Deploy(3), {"body"}, true).status(), 502);
+}
+
+TEST_F(RouterTest, ABodyCollectedForWasmReachesTheContainerWhole) {
+  const auto function = Deploy(kIdempotent);
+  wasm_.SetHandler([this](const WasmInvocation& invocation) {
+    pool_.SetFree(1);
+    return ExecutorDies(invocation);
+  });
+  EXPECT_EQ(Post(function, {std::string(100'000, 'a'), "b"}, false).answer(),
+            std::string(100'000, 'a') + "b");
+}
+
+TEST_F(RouterTest, ABodyOfWhichTooMuchIsGoneIsNotSentAgain) {
+  const auto function = Deploy(kIdempotent);
+  pool_.SetFree(1);
+  pool_.SetForwarder(DiesAtTheEnd);
+  const MemoryExchange& exchange =
+      Post(function, {std::string(ReplayableExchange::kMaxKeptBytes, 'a'), "b"}, true);
+  EXPECT_EQ(exchange.status(), 502);
+  EXPECT_EQ(wasm_.invocations(), 0u);
+}
+
+TEST_F(RouterTest, AnUnreadRestOfABodyIsNoHindrance) {
+  const auto function = Deploy(kIdempotent);
+  pool_.SetFree(1);
+  pool_.SetForwarder([](Exchange& exchange, FakePool::AddHeaders) -> Awaitable<ForwardResult> {
+    CO_TRY(co_await exchange.ReadBody());
+    co_return Fail(Code::kBackendDied, "the container died");
+  });
+  const MemoryExchange& exchange = Post(function, {"read", std::string(100'000, 'b')}, true);
+  EXPECT_EQ(exchange.answer(), "read" + std::string(100'000, 'b'));
+}
+
+TEST_F(RouterTest, AFunctionThatKillsBothItsBackendsIsAnswered502AfterTwoRuns) {
+  const auto function = Deploy(kIdempotent);
+  pool_.SetFree(1);
+  pool_.SetForwarder(Dies);
+  wasm_.SetHandler(ExecutorDies);
+  const MemoryExchange& exchange = Call(function);
+  EXPECT_EQ(exchange.status(), 502);
+  EXPECT_THAT(exchange.answer(), HasSubstr("the container closed the connection"));
+  EXPECT_THAT(exchange.answer(), HasSubstr("run again, on wasm: the executor died"));
+  EXPECT_EQ(pool_.forwarded(), 1u);
+  EXPECT_EQ(wasm_.invocations(), 1u);
+}
+
+TEST_F(RouterTest, AFailureOfTheFunctionItselfIsNoDeath) {
+  const auto function = Deploy(kIdempotent);
+  wasm_.SetHandler([](const WasmInvocation&) -> Result<FakeWasmAnswer> {
+    return Fail(Code::kFunctionFailed, "the function trapped");
+  });
+  EXPECT_EQ(Call(function).status(), 502);
+  wasm_.SetHandler([](const WasmInvocation&) -> Result<FakeWasmAnswer> {
+    return FakeWasmAnswer{{.status = 503}, "busy"};
+  });
+  EXPECT_EQ(Call(function).answer(), "busy");
+  EXPECT_EQ(pool_.forwarded(), 0u);
+}
+
+TEST_F(RouterTest, WhatThePolicyOrTheBuildsForbidIsNotRetried) {
+  const auto function = Deploy(kIdempotent);
+  wasm_.SetHandler(ExecutorDies);
+  EXPECT_EQ(Call(function, "wasm-only").status(), 502);
+  pool_.SetFree(1);
+  pool_.SetForwarder(Dies);
+  EXPECT_EQ(Call(function, "container-only").status(), 502);
+  EXPECT_EQ(Call(Deploy([](Deployed& f) { f.module = {}; }, 2)).status(), 502);
+  pool_.SetFree(0);
+  EXPECT_EQ(Call(Deploy([](Deployed& f) { f.image = {}; }, 3)).status(), 502);
+  EXPECT_EQ(Call(Deploy([](Deployed& f) { f.manifest.scale.max_containers = 0; }, 4)).status(),
+            502);
+  EXPECT_EQ(pool_.forwarded(), 2u);
+  EXPECT_THAT(metrics_.Serialize(), Not(HasSubstr("retries_total{")));
+}
+
+TEST_F(RouterTest, ARetryHasWhatIsLeftOfTheRunTimeout) {
+  const auto function =
+      Deploy([](Deployed& f) { f.manifest.limits.run_timeout = milliseconds(100); });
+  pool_.SetFree(1);
+  pool_.SetForwarder([this](Exchange& exchange, FakePool::AddHeaders add) {
+    clock_.Advance(milliseconds(60));
+    return Dies(exchange, std::move(add));
+  });
+  wasm_.Hold();
+  const Flight& flight = Start(function);
+  Advance(milliseconds(39));
+  EXPECT_FALSE(flight.done);
+  Advance(milliseconds(1));
+  EXPECT_TRUE(flight.done);
+  EXPECT_EQ(flight.exchange.status(), 504);
+  EXPECT_THAT(flight.exchange.answer(), HasSubstr("nothing is left of limits.run_timeout"));
+  EXPECT_EQ(router_.Status(function->manifest.name).wasm_running, 0u);
+}
+
+TEST_F(RouterTest, AClientThatLeavesEndsItsRetry) {
+  const auto function = Deploy();
+  pool_.SetFree(1);
+  pool_.SetForwarder(Dies);
+  wasm_.Hold();
+  Flight& flight = Start(function);
+  EXPECT_EQ(router_.Status(function->manifest.name).wasm_running, 1u);
+  flight.cancel.emit(asio::cancellation_type::terminal);
+  Poll();
+  EXPECT_TRUE(flight.done);
+  EXPECT_EQ(flight.exchange.status(), 0);
+  EXPECT_EQ(router_.Status(function->manifest.name).wasm_running, 0u);
+}
+
 TEST_F(RouterTest, WithoutAModuleTheRequestWaitsForAContainer) {
   const auto function = Deploy([](Deployed& f) { f.module = {}; });
   EXPECT_EQ(Call(function).status(), 504);
@@ -393,25 +559,19 @@ TEST_F(RouterTest, IdleCodeIsUnloadedAfterKeepAliveAndNotBefore) {
   const auto function = Deploy([](Deployed& f) { f.manifest.scale.keep_alive = seconds(60); });
   Call(function);
   EXPECT_TRUE(router_.Status(function->manifest.name).wasm_loaded);
-  now_ += seconds(59);
-  loop_.restart();
-  loop_.run_for(milliseconds(20));
+  Advance(seconds(59));
   EXPECT_THAT(wasm_.unloaded(), IsEmpty());
-  now_ += seconds(1);
-  RunUntil([this] { return !wasm_.unloaded().empty(); });
+  Advance(seconds(1));
   EXPECT_FALSE(router_.Status(function->manifest.name).wasm_loaded);
   // Nothing is loaded: the sweep has stopped, and an idle node has no timer.
-  loop_.restart();
-  EXPECT_EQ(loop_.run(), 0u);
+  EXPECT_EQ(clock_.Next(), Clock::TimePoint::max());
 }
 
 TEST_F(RouterTest, CodeOfARunningGuestStays) {
   const auto function = Deploy([](Deployed& f) { f.manifest.scale.keep_alive = seconds(1); });
   wasm_.Hold();
   Start(function);
-  now_ += seconds(100);
-  loop_.restart();
-  loop_.run_for(milliseconds(20));
+  Advance(seconds(100));
   EXPECT_THAT(wasm_.unloaded(), IsEmpty());
   wasm_.ReleaseAll();
   Poll();
@@ -437,8 +597,7 @@ TEST_F(RouterTest, ADeployOfTheSameModuleKeepsItsCode) {
   Deploy([](Deployed& f) { f.module = Digest{"module-hello-1"}; }, 2);
   EXPECT_THAT(wasm_.unloaded(), IsEmpty());
   // And it still goes away when nobody calls it.
-  now_ += seconds(61);
-  RunUntil([this] { return !wasm_.unloaded().empty(); });
+  Advance(seconds(61));
   EXPECT_EQ(wasm_.unloaded().size(), 1u);
 }
 

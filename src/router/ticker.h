@@ -4,11 +4,11 @@
 // Thread rule: the event loop's thread only.
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <chrono>
 #include <functional>
-#include <memory>
 #include <optional>
+
+#include "container/clock.h"
 
 namespace hybridserve {
 
@@ -17,9 +17,9 @@ class Ticker {
   /// How long until the next call; nullopt: there is nothing left to look after.
   using Pause = std::optional<std::chrono::milliseconds>;
 
-  /// `tick` is called from Start on, until it returns nullopt or the ticker is destroyed.
-  Ticker(boost::asio::any_io_executor executor, std::function<Pause()> tick);
-  ~Ticker();
+  /// `tick` is called from Start on, until it returns nullopt or the ticker is destroyed. `clock`
+  /// outlives the ticker.
+  Ticker(Clock& clock, std::function<Pause()> tick);
   Ticker(const Ticker&) = delete;
   Ticker& operator=(const Ticker&) = delete;
 
@@ -27,8 +27,12 @@ class Ticker {
   void Start(std::chrono::milliseconds pause);
 
  private:
-  struct State;
-  std::shared_ptr<State> state_;  // Shared by: the pending wait holds it weakly.
+  void Arm(std::chrono::milliseconds pause);
+
+  Clock& clock_;
+  std::function<Pause()> tick_;
+  bool running_ = false;
+  Clock::Ticket next_;
 };
 
 }  // namespace hybridserve

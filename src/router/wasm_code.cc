@@ -10,12 +10,11 @@ constexpr std::chrono::milliseconds kMinPause{5};
 
 }  // namespace
 
-WasmCode::WasmCode(boost::asio::any_io_executor executor, WasmBackend* backend, Now now,
-                   std::chrono::milliseconds max_pause)
+WasmCode::WasmCode(Clock& clock, WasmBackend* backend, std::chrono::milliseconds max_pause)
     : backend_(backend),
-      now_(std::move(now)),
+      clock_(clock),
       max_pause_(max_pause),
-      ticker_(std::move(executor), [this] { return Sweep(); }) {}
+      ticker_(clock, [this] { return Sweep(); }) {}
 
 WasmCode::Use WasmCode::Begin(State& state, DeployedPtr revision) {
   if (revision == state.live_) {
@@ -52,7 +51,7 @@ void WasmCode::SetLive(State& state, DeployedPtr revision) {
 
 void WasmCode::OnEnd(State& state, const DeployedPtr& revision) {
   if (revision == state.live_) {
-    if (--state.running_ == 0) state.idle_since_ = now_();
+    if (--state.running_ == 0) state.idle_since_ = clock_.Now();
     return;
   }
   const auto found = std::ranges::find(state.replaced_, revision, &State::Replaced::revision);
@@ -74,7 +73,7 @@ std::chrono::milliseconds WasmCode::PauseUntil(std::chrono::steady_clock::durati
 }
 
 Ticker::Pause WasmCode::Sweep() {
-  const auto now = now_();
+  const auto now = clock_.Now();
   std::chrono::steady_clock::duration first_due = max_pause_;
   for (auto at = loaded_.begin(); at != loaded_.end();) {
     State& state = *at++;

@@ -6,14 +6,13 @@
 // Thread rule: the event loop's thread only.
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/intrusive/list.hpp>
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <utility>
 #include <vector>
 
+#include "container/clock.h"
 #include "function/deployed.h"
 #include "router/ticker.h"
 #include "wasm/backend.h"
@@ -26,8 +25,6 @@ class WasmCode {
       boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
 
  public:
-  using Now = std::function<std::chrono::steady_clock::time_point()>;
-
   /// What is kept of one function. Outlives its uses.
   class State : public Link {
    private:
@@ -66,8 +63,8 @@ class WasmCode {
 
   /// `backend` may be nullptr: then nothing is ever used or unloaded.
   /// `max_pause` is how late code may be unloaded at most.
-  WasmCode(boost::asio::any_io_executor executor, WasmBackend* backend, Now now,
-           std::chrono::milliseconds max_pause);
+  /// `clock` outlives the object.
+  WasmCode(Clock& clock, WasmBackend* backend, std::chrono::milliseconds max_pause);
 
   [[nodiscard]] Use Begin(State& state, DeployedPtr revision);
   /// `revision` is the live one from now on; nullptr: the function was removed.
@@ -81,7 +78,7 @@ class WasmCode {
       std::chrono::steady_clock::duration due_in) const;
 
   WasmBackend* backend_;
-  Now now_;
+  Clock& clock_;
   std::chrono::milliseconds max_pause_;
   // Functions whose live revision ran since its code was last unloaded.
   boost::intrusive::list<State, boost::intrusive::constant_time_size<false>> loaded_;

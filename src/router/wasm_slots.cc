@@ -1,33 +1,31 @@
 #include "router/wasm_slots.h"
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <algorithm>
+#include <boost/asio/this_coro.hpp>
 #include <string>
+
+#include "container/event.h"
 
 namespace hybridserve {
 
 namespace asio = boost::asio;
 
-// The timer is the queue timeout and, cancelled, the wake-up.
 struct WasmSlots::Waiter : boost::intrusive::list_base_hook<> {
   Waiter(WasmSlots& owner, Share& in, Divert may_divert)
-      : slots(owner), share(in), divert(may_divert), timer(owner.executor_) {}
+      : slots(owner), share(in), divert(may_divert), changed(owner.executor_) {}
   ~Waiter() {
     if (is_linked()) slots.Dequeue(*this);
   }
   void Grant(Ticket granted) {
     ticket = std::move(granted);
-    timer.cancel();
+    changed.Set();
   }
 
   WasmSlots& slots;
   Share& share;
   Divert divert;
   Ticket ticket;
-  asio::steady_timer timer;
+  Event changed;
 };
 
 struct WasmSlots::Waiters
@@ -40,8 +38,9 @@ uint32_t WasmSlots::Share::waiting() const {
   return waiters_ ? static_cast<uint32_t>(waiters_->size()) : 0;
 }
 
-WasmSlots::WasmSlots(asio::any_io_executor executor, std::function<uint32_t()> node_slots)
-    : executor_(std::move(executor)), node_slots_(std::move(node_slots)) {}
+WasmSlots::WasmSlots(asio::any_io_executor executor, Clock& clock,
+                     std::function<uint32_t()> node_slots)
+    : executor_(std::move(executor)), clock_(clock), node_slots_(std::move(node_slots)) {}
 
 WasmSlots::~WasmSlots() = default;
 
@@ -61,13 +60,10 @@ WasmSlots::Slot WasmSlots::TryTake(Share& share) {
 Awaitable<WasmSlots::Ticket> WasmSlots::Wait(Share& share, std::chrono::milliseconds timeout,
                                              Divert divert) {
   Waiter waiter(*this, share, divert);
-  waiter.timer.expires_after(timeout);
   Enqueue(share, waiter);
   Dispatch();
-  if (waiter.is_linked()) {
-    const auto [error] = co_await waiter.timer.async_wait(asio::as_tuple(asio::use_awaitable));
-    (void)error;
-  }
+  const Clock::TimePoint deadline = clock_.Now() + timeout;
+  if (waiter.is_linked()) co_await waiter.changed.WaitUntil(clock_, deadline);
   const auto state = co_await asio::this_coro::cancellation_state;
   if (state.cancelled() != asio::cancellation_type::none) {
     co_return Fail(Code::kCancelled, "the client went away while its request waited for a slot");

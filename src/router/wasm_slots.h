@@ -22,6 +22,7 @@
 #include <utility>
 
 #include "base/awaitable.h"
+#include "container/clock.h"
 #include "container/pool.h"
 
 namespace hybridserve {
@@ -88,8 +89,9 @@ class WasmSlots {
     std::unique_ptr<Waiters> waiters_;  // Made when somebody first waits.
   };
 
-  /// `node_slots` is asked each time: executors come and go.
-  WasmSlots(boost::asio::any_io_executor executor, std::function<uint32_t()> node_slots);
+  /// `node_slots` is asked each time: executors come and go. `clock` outlives the object.
+  WasmSlots(boost::asio::any_io_executor executor, Clock& clock,
+            std::function<uint32_t()> node_slots);
   ~WasmSlots();
   WasmSlots(const WasmSlots&) = delete;
   WasmSlots& operator=(const WasmSlots&) = delete;
@@ -127,6 +129,7 @@ class WasmSlots {
   void UpdateRing(Share& share);
 
   boost::asio::any_io_executor executor_;
+  Clock& clock_;
   std::function<uint32_t()> node_slots_;
   uint32_t running_ = 0;
   uint32_t waiting_ = 0;

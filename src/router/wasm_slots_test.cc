@@ -68,10 +68,11 @@ class WasmSlotsTest : public testing::Test {
   }
 
   asio::io_context loop_;
+  ManualClock clock_;
   uint32_t node_slots_ = 2;
   WasmSlots::Share a_;
   WasmSlots::Share b_;
-  WasmSlots slots_{loop_.get_executor(), [this] { return node_slots_; }};
+  WasmSlots slots_{loop_.get_executor(), clock_, [this] { return node_slots_; }};
   std::list<Request> requests_;
 };
 
@@ -208,8 +209,8 @@ TEST_F(WasmSlotsTest, TheQueueTimeoutEndsTheWait) {
   slots_.SetLimit(a_, 1);
   const auto running = slots_.TryTake(a_);
   Request& waits = Wait(a_, milliseconds(5));
-  loop_.restart();
-  loop_.run();
+  clock_.Advance(milliseconds(5));
+  Poll();
   ASSERT_TRUE(waits.got && !waits.got->has_value());
   EXPECT_EQ(waits.got->error().code, Code::kTimeout);
   EXPECT_NE(waits.got->error().message.find("queue timeout"), std::string::npos);
@@ -243,7 +244,8 @@ TEST_F(WasmSlotsTest, ASlotGrantedToACancelledWaiterIsNotLost) {
 
 TEST_F(WasmSlotsTest, AWaiterDestroyedWithItsLoopLeavesItsPlace) {
   auto loop = std::make_unique<asio::io_context>();
-  WasmSlots slots(loop->get_executor(), [] { return 1u; });
+  ManualClock clock;
+  WasmSlots slots(loop->get_executor(), clock, [] { return 1u; });
   WasmSlots::Share share;
   slots.SetLimit(share, 1);
   const auto running = slots.TryTake(share);

@@ -135,6 +135,7 @@ Outcome OutcomeOf(Code code) {
     case Code::kUnsupported:
       return Outcome::kRejected;
     case Code::kFunctionFailed:
+    case Code::kBackendDied:
       return Outcome::kFunctionFailed;
     case Code::kQueueFull:
       return Outcome::kQueueFull;
@@ -178,9 +179,16 @@ void Metrics::Impl::AddInvocations(std::vector<MetricFamily>& out) const {
                             MetricType::Counter);
   auto run_time = Family("hybridserve_function_run_seconds_total", "Time in the function itself.",
                          MetricType::Counter);
+  auto retries = Family("hybridserve_retries_total",
+                        "Requests run again on the other backend, by the one that died.",
+                        MetricType::Counter);
   for (const auto& [name, counts] : functions) {
     for (const Backend backend : kBackends) {
       const std::string backend_word(BackendName(backend));
+      if (const uint64_t count = counts->retries[Index(backend)]; count > 0) {
+        AddValue(retries, {{"function", name.value}, {"from", backend_word}},
+                 static_cast<double>(count));
+      }
       const Microseconds ran = counts->run_time[Index(backend)];
       if (ran.count() > 0) {
         AddValue(run_time, {{"function", name.value}, {"backend", backend_word}}, Seconds(ran));
@@ -201,6 +209,7 @@ void Metrics::Impl::AddInvocations(std::vector<MetricFamily>& out) const {
   }
   out.push_back(std::move(invocations));
   out.push_back(std::move(run_time));
+  out.push_back(std::move(retries));
 }
 
 void Metrics::Impl::AddCounts(std::vector<MetricFamily>& out) const {
@@ -247,6 +256,8 @@ void Metrics::CountInvocation(FunctionCounts& counts, Backend backend, StartKind
   impl_->run.Observe(backend, start, timing.run);
   impl_->total.Observe(backend, start, total);
 }
+
+void Metrics::CountRetry(FunctionCounts& counts, Backend from) { ++counts.retries[Index(from)]; }
 
 void Metrics::CountBoot(std::string_view outcome, Microseconds boot_time) {
   const auto found = impl_->boots.find(outcome);

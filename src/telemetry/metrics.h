@@ -49,6 +49,7 @@ struct FunctionCounts {
   /// By backend, start kind and outcome.
   std::array<std::array<std::array<uint64_t, kOutcomes>, 2>, 2> invocations{};
   std::array<Microseconds, 2> run_time{};  ///< By backend: the sum of run times.
+  std::array<uint64_t, 2> retries{};       ///< By the backend that died.
 };
 
 /// Shared by: the metrics' table and the router's entry of the function, which may outlive it.
@@ -85,6 +86,8 @@ class Metrics {
   /// One invocation ended. `total` is from the request's arrival at the router to its answer.
   void CountInvocation(FunctionCounts& counts, Backend backend, StartKind start, Outcome outcome,
                        const Timing& timing, Microseconds total);
+  /// The backend `from` died under a request, which is run again on the other one.
+  static void CountRetry(FunctionCounts& counts, Backend from);
   /// One start of a container ended; `outcome` is a word ("ready", "exited", "timeout", ...).
   void CountBoot(std::string_view outcome, Microseconds boot_time);
   /// A request was answered before a backend was chosen: bad request, unknown function, a route

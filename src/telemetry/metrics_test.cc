@@ -31,6 +31,14 @@ TEST(Metrics, AnInvocationIsCountedByFunctionBackendStartAndOutcome) {
   EXPECT_THAT(text, Not(HasSubstr("outcome=\"timeout\"")));
 }
 
+TEST(Metrics, RetriesAreCountedByFunctionAndByTheBackendThatDied) {
+  Metrics metrics;
+  Metrics::CountRetry(*metrics.Of(kHello), Backend::kWasm);
+  const std::string text = metrics.Serialize();
+  EXPECT_THAT(text, HasSubstr("hybridserve_retries_total{function=\"hello\",from=\"wasm\"} 1"));
+  EXPECT_THAT(text, Not(HasSubstr("from=\"container\"")));
+}
+
 TEST(Metrics, SeriesOfARemovedFunctionEndAlthoughItsCountsAreStillHeld) {
   Metrics metrics;
   const FunctionCountsPtr counts = metrics.Of(kHello);

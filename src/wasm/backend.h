@@ -50,7 +50,7 @@ class WasmBackend {
   /// completes (kCancelled) once the executor has let go of it.
   ///
   /// Errors: kFunctionFailed the guest trapped, exited non-zero, wrote bad CGI headers or more than
-  /// response_bytes, or its executor died; kTimeout run_timeout passed; kCancelled; those of
+  /// response_bytes; kBackendDied its executor died; kTimeout run_timeout passed; kCancelled; those of
   /// Prepare, where the code had to be compiled first.
   virtual Awaitable<WasmResult> Invoke(WasmInvocation invocation) = 0;
 

@@ -98,7 +98,7 @@ Error FailureOf(const ExecutorLink::Call& call, const Limits& limits) {
 
 Error DeathOf(const ExecutorLink::Call& call, const Limits& limits) {
   if (!call.overdue) {
-    return {Code::kFunctionFailed,
+    return {Code::kBackendDied,
             "the executor died while it ran the function; another one is started"};
   }
   return {Code::kTimeout, "run timeout: the function ran longer than " +
@@ -303,6 +303,9 @@ Awaitable<WasmResult> ExecutorPool::Impl::Run(std::shared_ptr<Impl> /*self*/,
       const bool again =
           code == Code::kInternal || code == Code::kNotFound || code == Code::kCorrupt;
       if (code == Code::kInternal) link->End("it is gone");
+      if (code == Code::kInternal && attempt == kAttempts) {
+        co_return Fail(Code::kBackendDied, "the executor died before it took the request, twice");
+      }
       if (!again || attempt == kAttempts) co_return tl::unexpected<Error>(sent.error());
       (void)Forget(entry);
       continue;

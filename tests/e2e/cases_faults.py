@@ -19,6 +19,10 @@ def resident_bytes(pid):
     return 0
 
 
+def busy(own, name):
+    return own.status(name)["containers"]["busy_slots"]
+
+
 def server_pid(own):
     return own.processes("hybridserve-server")[0]
 
@@ -69,13 +73,83 @@ def test_container_that_dies_is_replaced_and_wasm_answers_meanwhile():
         until_container(own)
         answers = []
         for _ in range(3):
-            answer = own.get("/function/fixture/exit?code=3")
+            answer = own.get("/function/fixture/exit?code=3", method="POST")
             answers.append(answer)
             if answer.backend == "container":
                 break
         assert answers[-1].status == 502, answers
         assert own.get("/function/fixture/").status == 200
         until_container(own)
+
+
+def kill(pids):
+    assert pids, "nothing to kill"
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def requests_in_flight(own):
+    """A GET, a POST and a POST to an idempotent function; each has a function of its own."""
+    target = "/function/{}/sleep?ms=1500"
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        yield [pool.submit(own.get, target.format("get")),
+               pool.submit(own.get, target.format("post"), method="POST", body=b"x"),
+               pool.submit(own.get, target.format("repeat"), method="POST", body=b"x")]
+
+
+def deploy_for_retries(own):
+    for name, manifest in (("get", ""), ("post", ""), ("repeat", "idempotent = true")):
+        deploy(own, name, container=True, manifest=manifest)
+
+
+def check_retries(pending, died, other):
+    get, post, repeat = [p.result(20) for p in pending]
+    for answer in (get, repeat):
+        assert (answer.status, answer.body, answer.backend, answer.reason) == (200, b"slept\n", other, "retry"), answer
+    assert (post.status, post.backend) == (502, died), post
+    assert post.json()["error"]["code"] == "backend_died", post
+
+
+def test_requests_of_a_killed_executor_are_run_once_more_where_that_does_no_harm():
+    need_root()
+    with node() as own:
+        deploy_for_retries(own)
+        with requests_in_flight(own) as pending:
+            for name in ("get", "post", "repeat"):
+                wait_for("the guest to run", lambda: own.status(name)["wasm_running"] == 1)  # noqa: B023
+            kill(own.processes("hybridserve-executor-wasmtime"))
+            check_retries(pending, "wasm", "container")
+        metrics = own.get("/metrics").body.decode()
+        assert 'hybridserve_retries_total{function="get",from="wasm"} 1' in metrics, metrics
+
+
+def test_requests_of_a_killed_container_are_run_once_more_where_that_does_no_harm():
+    need_root()
+    with node() as own:
+        deploy_for_retries(own)
+        for name in ("get", "post", "repeat"):
+            until_container(own, name)
+        with requests_in_flight(own) as pending:
+            for name in ("get", "post", "repeat"):
+                wait_for("the container to have it", lambda: busy(own, name) == 1)  # noqa: B023
+            kill(own.processes("/function"))
+            check_retries(pending, "container", "wasm")
+
+
+def test_a_request_is_run_once_more_and_not_twice():
+    need_root()
+    with node() as own:
+        deploy(own, container=True)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            pending = pool.submit(own.get, "/function/fixture/sleep?ms=5000")
+            wait_for("the guest to run", lambda: own.status("fixture")["wasm_running"] == 1)
+            kill(own.processes("hybridserve-executor-wasmtime"))
+            wait_for("the container to have it", lambda: busy(own, "fixture") == 1)
+            kill(own.processes("/function"))
+            answer = pending.result(20)
+        assert answer.status == 502 and "run again, on container" in answer.error, answer
 
 
 def test_client_that_goes_away_ends_its_guest():
