@@ -6,11 +6,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 MODULES = ["cases_routing", "cases_bad_input", "cases_faults", "cases_images", "cases_state", "cases_cli",
-<<<<<<< HEAD
-           "cases_overload", "cases_privileges"]
-=======
-           "cases_privileges", "cases_exhaustion"]
->>>>>>> f4af2b5 (walls: a node is exhausted in seventeen ways while two neighbours are asked steadily)
+           "cases_overload", "cases_privileges", "cases_exhaustion"]
 
 
 def cases():
