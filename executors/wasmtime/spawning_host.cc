@@ -95,7 +95,8 @@ Awaitable<JobResult> SpawningHost::RunJob(JobSpec spec, std::vector<int> fds) {
   co_return RunProgram(spec.program, spec.arguments, fds);
 }
 
-Awaitable<UniqueFd> SpawningHost::OpenFolder(std::string path, bool /*writable*/) {
+Awaitable<UniqueFd> SpawningHost::OpenFolder(ExecutorId /*executor*/, std::string path,
+                                             bool /*writable*/) {
   // As the launcher's detached mounts are: good for reaching files, not for reading itself.
   co_return OpenFile(path, O_PATH | O_DIRECTORY);
 }

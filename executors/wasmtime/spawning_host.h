@@ -21,7 +21,7 @@ class SpawningHost : public ExecutorHost {
   Awaitable<StartedExecutor> StartExecutor(ExecutorSpec spec) override;
   Awaitable<> KillExecutor(ExecutorId id) override;
   Awaitable<JobResult> RunJob(JobSpec spec, std::vector<int> fds) override;
-  Awaitable<UniqueFd> OpenFolder(std::string path, bool writable) override;
+  Awaitable<UniqueFd> OpenFolder(ExecutorId executor, std::string path, bool writable) override;
 
   /// Of the executor that was started last.
   [[nodiscard]] pid_t last_pid() const { return last_pid_; }

@@ -345,9 +345,10 @@ Awaitable<std::vector<AdoptedSandbox>> LauncherClient::List() {
   }
 }
 
-Awaitable<UniqueFd> LauncherClient::OpenFolder(std::string path, bool writable) {
+Awaitable<UniqueFd> LauncherClient::OpenFolder(ExecutorId executor, std::string path,
+                                               bool writable) {
   ipc::Writer body;
-  launcher::Put(body, launcher::OpenFolderRequest{std::move(path), writable});
+  launcher::Put(body, launcher::OpenFolderRequest{executor, std::move(path), writable});
   auto reply = co_await Ask(impl_, Verb::kOpenFolder, body.Take(), std::vector<int>());
   if (!reply) co_return tl::unexpected(std::move(reply.error()));
   if (reply->fds.size() != 1) co_return tl::unexpected(Malformed());

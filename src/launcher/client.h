@@ -63,9 +63,10 @@ class LauncherClient {
   Awaitable<> DestroySandbox(ContainerId id);
   Awaitable<std::vector<AdoptedSandbox>> List();
 
-  /// A descriptor of a host folder as a mount of its own: nothing above it can be reached through
-  /// it. Refused unless the node's configuration, as the launcher read it, allows the folder.
-  Awaitable<UniqueFd> OpenFolder(std::string path, bool writable);
+  /// A descriptor of a host folder as a mount of its own, for one executor: nothing above it can be
+  /// reached through it. Refused unless the node's configuration, as the launcher read it, allows
+  /// the folder. Errors: kNotFound also when the executor is gone.
+  Awaitable<UniqueFd> OpenFolder(ExecutorId executor, std::string path, bool writable);
 
   struct Impl;
 

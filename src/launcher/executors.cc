@@ -11,7 +11,6 @@
 namespace hybridserve::launcher {
 namespace {
 
-constexpr size_t kMaxExecutors = 64;
 constexpr uint32_t kExtraPids = 64;  // Threads of the runtime beside those that run guests.
 constexpr int kDataBufferBytes = 4 << 20;
 
@@ -33,12 +32,15 @@ Result<StartedExecutor> Executors::Start(const ExecutorSpec& spec) {
   const uint64_t id = next_id_++;
   const std::string name = "executor-" + std::to_string(id);
   const std::string program = "hybridserve-executor-" + spec.engine;
-  sandbox::JailSpec jail = BaseJail(host_, kExecutorUid, 1);
+  const uint32_t uid = FreeUid();
+  sandbox::JailSpec jail = BaseJail(host_, uid, 1);
+  if (host_.root) jail.groups = {0, kExecutorUid, 1};
   TRY_ASSIGN(jail.program, OpenProgram(program));
   TRY_ASSIGN(auto data, MakeDataPair());
   TRY_ASSIGN(auto control, ipc::MakePair());
   TRY_ASSIGN(auto output, MakeOutputPipe());
   Entry entry;
+  entry.uid = uid;
   if (host_.cgroups) {
     TRY_ASSIGN(entry.cgroup, host_.cgroups->Create(name));
     TRY(entry.cgroup->SetLimits(
@@ -61,6 +63,20 @@ Result<StartedExecutor> Executors::Start(const ExecutorSpec& spec) {
   started.data = std::move(data.first);
   started.control = std::move(control.first);
   return started;
+}
+
+// The lowest that none has: there are as many as executors.
+uint32_t Executors::FreeUid() const {
+  uint32_t uid = kFirstExecutorUid;
+  const auto taken = [&uid](const auto& entry) { return entry.second.uid == uid; };
+  while (std::any_of(entries_.begin(), entries_.end(), taken)) ++uid;
+  return uid;
+}
+
+Result<uint32_t> Executors::UserOf(ExecutorId id) const {
+  const auto found = entries_.find(id.value);
+  if (found != entries_.end()) return found->second.uid;
+  return Fail(Code::kNotFound, "there is no executor " + std::to_string(id.value));
 }
 
 void Executors::OnEnd(uint64_t id) {

@@ -1,6 +1,7 @@
 // Executors: the jailed processes that run Wasm. Each gets its data socket as descriptor 3, its
 // control socket as 4, and the arguments `serve --threads N`; what it writes to stderr goes to the
-// launcher's log. Its end is reported at once.
+// launcher's log. Its end is reported at once. As root each runs as a user of its own, so that they
+// share no limit, signal or key that the kernel counts by user.
 //
 // Thread rule: one thread, the loop's.
 #pragma once
@@ -37,13 +38,17 @@ class Executors {
   /// Kills all and waits for their end, reporting none: their server is gone.
   void KillAll();
   [[nodiscard]] bool Owns(pid_t pid) const;
+  /// The user it runs as, as root. Errors: kNotFound.
+  [[nodiscard]] Result<uint32_t> UserOf(ExecutorId id) const;
 
  private:
   struct Entry {
+    uint32_t uid = 0;
     std::unique_ptr<sandbox::Cgroup> cgroup;
     sandbox::Child child;
     std::unique_ptr<LineLog> log;
   };
+  [[nodiscard]] uint32_t FreeUid() const;
   void OnEnd(uint64_t id);
 
   EventLoop& loop_;

@@ -12,7 +12,10 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "ipc/seqpacket.h"
+#include "launcher/programs.h"
+#include "sandbox/id_range.h"
 #include "sandbox/mounts.h"
 #include "sandbox/process.h"
 
@@ -45,11 +48,24 @@ Result<UniqueFd> OpenBelow(const std::string& base, const std::string& relative)
 }
 
 // A mount of its own, opened for reading names: a descriptor of the mount itself is O_PATH.
-Result<UniqueFd> CloneAsMount(int folder, uint64_t flags) {
-  TRY_ASSIGN(const UniqueFd tree, sandbox::CloneTree(folder, -1, flags));
+Result<UniqueFd> CloneAsMount(int folder, int owners, uint64_t flags) {
+  TRY_ASSIGN(const UniqueFd tree, sandbox::CloneTree(folder, owners, flags));
   UniqueFd readable(::openat(tree.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!readable) return FailErrno("open the folder");
   return readable;
+}
+
+Result<UniqueFd> CloneForUser(int folder, const std::string& path, uint64_t flags, uint32_t uid) {
+  const auto owners = sandbox::MakeSwapNamespace(kExecutorUid, uid);
+  if (owners) {
+    auto mounted = CloneAsMount(folder, owners->get(), flags);
+    if (mounted) return mounted;
+  }
+  spdlog::warn(
+      "the folder {} is on a file system that does not translate owners: an executor is user {} "
+      "there, not {}, and reaches what group {} may",
+      path, uid, kExecutorUid, kExecutorUid);
+  return CloneAsMount(folder, -1, flags);
 }
 
 // An ordinary user may clone mounts in a user and mount namespace of its own: a child does it and
@@ -59,7 +75,7 @@ Result<UniqueFd> CloneAsUser(int folder, uint64_t flags) {
   const int theirs = sockets.second.get();
   TRY_ASSIGN(const sandbox::Child child, sandbox::Clone({.namespaces = CLONE_NEWUSER}, [&] {
                if (::unshare(CLONE_NEWNS) != 0) return 1;
-               const auto mounted = CloneAsMount(folder, flags);
+               const auto mounted = CloneAsMount(folder, -1, flags);
                if (!mounted) return 1;
                const int fd = mounted->get();
                return ipc::Send(theirs, "folder", {&fd, 1}, ipc::Wait::kBlock) ? 0 : 1;
@@ -78,15 +94,15 @@ Result<UniqueFd> CloneAsUser(int folder, uint64_t flags) {
 }  // namespace
 
 Result<UniqueFd> OpenAllowedFolder(const std::vector<std::string>& allowed, const std::string& path,
-                                   bool writable) {
+                                   Access access, uint32_t uid) {
   for (const std::string& base : allowed) {
     const std::string relative = Below(Normal(base), Normal(path));
     if (relative.empty()) continue;
     TRY_ASSIGN(const UniqueFd folder, OpenBelow(base, relative));
     const uint64_t flags = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
-                           (writable ? 0 : MOUNT_ATTR_RDONLY);
+                           (access == Access::kWrite ? 0 : MOUNT_ATTR_RDONLY);
     if (::geteuid() != 0) return CloneAsUser(folder.get(), flags);
-    return CloneAsMount(folder.get(), flags);
+    return CloneForUser(folder.get(), path, flags, uid);
   }
   return Fail(Code::kForbidden, "the node does not allow functions the folder " + path +
                                     "; add it to wasm.allowed_folders of its configuration");

@@ -124,7 +124,7 @@ TEST_F(LauncherTest, ExecutorLivesInAnEmptyJailAndItsEndIsReportedAtOnce) {
   EXPECT_EQ(StatusLine(executor, "Seccomp"), "2");
   EXPECT_EQ(StatusLine(executor, "NoNewPrivs"), "1");
   if (root_) {
-    EXPECT_THAT(StatusLine(executor, "Uid"), HasSubstr("64101"));
+    EXPECT_THAT(StatusLine(executor, "Uid"), HasSubstr("64128"));
   }
   EXPECT_TRUE(std::filesystem::is_empty("/proc/" + std::to_string(executor) + "/root/"));
 
@@ -227,7 +227,8 @@ TEST_F(LauncherTest, RequestsOutOfRangeAreRefusedByName) {
   EXPECT_THAT(Wait(client_->MakeSockets(ContainerId{1}, 9)).error().message, HasSubstr("1..8"));
   EXPECT_EQ(Wait(client_->Stats(ContainerId{77})).error().code, Code::kNotFound);
   EXPECT_TRUE(Wait(client_->DestroySandbox(ContainerId{77})));
-  EXPECT_THAT(Wait(client_->OpenFolder("/etc/../root", false)).error().message, HasSubstr("'..'"));
+  EXPECT_THAT(Wait(client_->OpenFolder(ExecutorId{1}, "/etc/../root", false)).error().message,
+              HasSubstr("'..'"));
 }
 
 TEST_F(LauncherTest, HundredThousandBadDatagramsLeaveItServing) {
@@ -328,18 +329,63 @@ TEST_F(LauncherTest, OnlyAllowedFoldersAreOpenedAndNothingAboveThem) {
   ASSERT_TRUE(WriteFileAtomically(base / "file", "x"));
   StartLauncher({"--allow-folder", base});
   AcceptServer();
-  auto folder = Wait(client_->OpenFolder(base, false));
+  const auto started = Wait(client_->StartExecutor({}));
+  ASSERT_TRUE(started) << started.error().message;
+  const ExecutorId executor = started->id;
+  auto folder = Wait(client_->OpenFolder(executor, base, false));
   ASSERT_TRUE(folder) << folder.error().message;
   EXPECT_GE(UniqueFd(::openat(folder->get(), "file", O_RDONLY)).get(), 0);
   EXPECT_EQ(UniqueFd(::openat(folder->get(), "../secret", O_RDONLY)).get(), -1);
   EXPECT_EQ(UniqueFd(::openat(folder->get(), "new", O_WRONLY | O_CREAT, 0600)).get(), -1);
   EXPECT_EQ(errno, EROFS);
-  auto writable = Wait(client_->OpenFolder(base / "inner", true));
+  auto writable = Wait(client_->OpenFolder(executor, base / "inner", true));
   ASSERT_TRUE(writable) << writable.error().message;
   EXPECT_GE(UniqueFd(::openat(writable->get(), "new", O_WRONLY | O_CREAT, 0600)).get(), 0);
   EXPECT_EQ(UniqueFd(::openat(writable->get(), "../file", O_RDONLY)).get(), -1);
-  EXPECT_FALSE(Wait(client_->OpenFolder(base / "link", false)));
-  EXPECT_EQ(Wait(client_->OpenFolder("/etc", false)).error().code, Code::kForbidden);
+  EXPECT_FALSE(Wait(client_->OpenFolder(executor, base / "link", false)));
+  EXPECT_EQ(Wait(client_->OpenFolder(executor, "/etc", false)).error().code, Code::kForbidden);
+  EXPECT_EQ(Wait(client_->OpenFolder(ExecutorId{77}, base, false)).error().code, Code::kNotFound);
+}
+
+// Limits, keys and signals that the kernel counts by user are not shared, granted folders are.
+TEST_F(LauncherTest, ExecutorsHaveUsersOfTheirOwnWhomGrantedFoldersKnowAsOne) {
+  REQUIRE_ROOT();
+  const auto base = folder_.path() / "granted";
+  std::filesystem::create_directories(base);
+  ASSERT_TRUE(WriteFileAtomically(base / "file", "x"));
+  ASSERT_EQ(::chown((base / "file").c_str(), 64101, 64101), 0);
+  StartLauncher({"--allow-folder", base});
+  AcceptServer();
+  auto first = Wait(client_->StartExecutor({}));
+  auto second = Wait(client_->StartExecutor({}));
+  ASSERT_TRUE(first && second);
+  for (const auto& one : {&first, &second})
+    EXPECT_EQ(Exchange((*one)->data.get(), "hello"), "what?");
+  EXPECT_EQ(StatusLine(first->pid, "Uid"), "64128\t64128\t64128\t64128");
+  EXPECT_EQ(StatusLine(second->pid, "Uid"), "64129\t64129\t64129\t64129");
+  EXPECT_EQ(StatusLine(second->pid, "Gid"), "64101\t64101\t64101\t64101");
+  const auto folder = Wait(client_->OpenFolder(second->id, base, true));
+  ASSERT_TRUE(folder) << folder.error().message;
+  struct stat file {};
+  ASSERT_EQ(::fstatat(folder->get(), "file", &file, 0), 0);
+  if (file.st_uid == 64101) GTEST_SKIP() << "this file system does not translate owners";
+  EXPECT_EQ(file.st_uid, 64129u);
+  EXPECT_EQ(file.st_gid, 64101u);
+  // Root stays root, and what the executor's user makes is kExecutorUid's.
+  ASSERT_EQ(::fstatat(folder->get(), ".", &file, 0), 0);
+  EXPECT_EQ(file.st_uid, 0u);
+  ASSERT_EQ(::mkdirat(folder->get(), "made", 0700), 0);
+  ASSERT_EQ(::fchownat(folder->get(), "made", 64129, 64101, 0), 0);
+  ASSERT_EQ(::stat((base / "made").c_str(), &file), 0);
+  EXPECT_EQ(file.st_uid, 64101u);
+
+  // The user of one that has ended is free again.
+  ASSERT_TRUE(Wait(client_->KillExecutor(first->id)));
+  ASSERT_TRUE(RunUntil([this] { return !executor_exits_.empty(); }));
+  const auto third = Wait(client_->StartExecutor({}));
+  ASSERT_TRUE(third);
+  EXPECT_EQ(Exchange(third->data.get(), "hello"), "what?");
+  EXPECT_EQ(StatusLine(third->pid, "Uid"), "64128\t64128\t64128\t64128");
 }
 
 TEST_F(LauncherTest, WithoutRootThereIsAJailButNoContainers) {
@@ -347,7 +393,7 @@ TEST_F(LauncherTest, WithoutRootThereIsAJailButNoContainers) {
   if (sandbox::ProbeIsolation() != sandbox::Isolation::kNamespaces) {
     GTEST_SKIP() << "the kernel gives this process no user namespaces (a chroot?)";
   }
-  StartLauncher({}, 12345);
+  StartLauncher({}, 12345, 23456);
   AcceptServer();
   EXPECT_EQ(server_uid_, 12345u);
   const auto abilities = Wait(client_->Hello());

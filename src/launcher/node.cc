@@ -204,7 +204,10 @@ void Node::Do(Asker asker, const ListRequest& request, std::vector<UniqueFd>&) {
 }
 
 void Node::Do(Asker asker, const OpenFolderRequest& request, std::vector<UniqueFd>&) {
-  auto folder = OpenAllowedFolder(options_.allowed_folders, request.path, request.writable);
+  const auto user = executors_.UserOf(request.executor);
+  if (!user) return Answer(asker, tl::unexpected(user.error()));
+  auto folder = OpenAllowedFolder(options_.allowed_folders, request.path,
+                                  request.writable ? Access::kWrite : Access::kRead, *user);
   if (!folder) return Answer(asker, tl::unexpected(folder.error()));
   Answer(asker, std::string(), OneFd(std::move(*folder)));
 }

@@ -29,9 +29,10 @@ sandbox::JailSpec BaseJail(const Host& host, uint32_t uid, uint32_t count) {
   jail.isolation = host.isolation;
   jail.filter = &host.program_filter;
   if (host.root) {
-    jail.ids = {0, uid, count};
+    jail.users = jail.groups = {0, uid, count};
   } else {
-    jail.ids = {0, static_cast<uint32_t>(::geteuid()), 1};
+    jail.users = {0, static_cast<uint32_t>(::geteuid()), 1};
+    jail.groups = {0, static_cast<uint32_t>(::getegid()), 1};
     jail.set_groups = sandbox::SetGroups::kDeny;
   }
   jail.environment = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8"};

@@ -146,13 +146,14 @@ SandboxSpec Get(ipc::Reader& reader) {
 }
 
 void Put(ipc::Writer& writer, const OpenFolderRequest& request) {
-  writer.PutString(request.path);
+  writer.Put(request.executor.value).PutString(request.path);
   PutBool(writer, request.writable);
 }
 
 template <>
 OpenFolderRequest Get(ipc::Reader& reader) {
   OpenFolderRequest request;
+  request.executor = ExecutorId{reader.Get<uint64_t>()};
   request.path = GetText(reader, kMaxName);
   request.writable = GetBool(reader);
   return request;

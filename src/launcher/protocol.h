@@ -62,6 +62,7 @@ void Put(ipc::Writer& writer, const ExecutorSpec& spec);
 void Put(ipc::Writer& writer, const JobSpec& spec);
 void Put(ipc::Writer& writer, const SandboxSpec& spec);
 struct OpenFolderRequest {
+  ExecutorId executor;
   std::string path;
   bool writable = false;
 };

@@ -42,10 +42,10 @@ Result<> Container::Begin(const BpfProgram& filter) {
   TRY_ASSIGN(auto sockets, ipc::MakePair());
   const std::vector<int> join = group.join_fds();
   const InitContext context{sockets.second.get(), join, &filter};
-  TRY_ASSIGN(child_,
-             Clone({.namespaces = CLONE_NEWUSER | CLONE_NEWPID, .cgroup = group.clone_fd()},
-                   [&context] { return RunContainerInit(context); }));
-  TRY(MapIds(child_.pid, {0, range_.base, kRangeSize}, SetGroups::kAllow));
+  TRY_ASSIGN(child_, Clone({.namespaces = CLONE_NEWUSER | CLONE_NEWPID, .cgroup = group.clone_fd()},
+                           [&context] { return RunContainerInit(context); }));
+  const std::array<IdMapping, 1> ids{IdMapping{0, range_.base, kRangeSize}};
+  TRY(MapIds(child_.pid, ids, ids, SetGroups::kAllow));
   control_ = std::move(sockets.first);
   return ipc::Send(control_.get(), "go", {}, ipc::Wait::kDont);
 }

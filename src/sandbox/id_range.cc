@@ -4,6 +4,7 @@
 #include <linux/sched.h>
 #include <unistd.h>
 
+#include <array>
 #include <string>
 
 #include "base/file.h"
@@ -26,13 +27,27 @@ Result<IdRange> IdRanges::Take() {
 
 void IdRanges::Give(IdRange range) { free_.push_back(std::move(range)); }
 
-Result<UniqueFd> MakeMapNamespace(const IdMapping& mapping) {
+Result<UniqueFd> MakeMapNamespace(const IdMapping& both) {
+  return MakeMapNamespace({&both, 1}, {&both, 1});
+}
+
+Result<UniqueFd> MakeSwapNamespace(uint32_t a, uint32_t b) {
+  constexpr uint32_t kNobody = ~uint32_t{0};  // No user; a map ends before it.
+  const std::array<IdMapping, 5> users{IdMapping{0, 0, a}, IdMapping{a, b, 1},
+                                       IdMapping{a + 1, a + 1, b - a - 1}, IdMapping{b, a, 1},
+                                       IdMapping{b + 1, b + 1, kNobody - b - 1}};
+  const std::array<IdMapping, 1> groups{IdMapping{0, 0, kNobody}};
+  return MakeMapNamespace(users, groups);
+}
+
+Result<UniqueFd> MakeMapNamespace(std::span<const IdMapping> users,
+                                  std::span<const IdMapping> groups) {
   TRY_ASSIGN(const Child child, Clone({.namespaces = CLONE_NEWUSER}, [] {
                while (true) ::pause();
                return 0;
              }));
   Result<UniqueFd> made = [&]() -> Result<UniqueFd> {
-    TRY(MapIds(child.pid, mapping, SetGroups::kAllow));
+    TRY(MapIds(child.pid, users, groups, SetGroups::kAllow));
     return OpenFile("/proc/" + std::to_string(child.pid) + "/ns/user", O_RDONLY);
   }();
   Kill(child);

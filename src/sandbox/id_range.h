@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/result.h"
@@ -39,7 +40,14 @@ class IdRanges {
   uint32_t next_ = 1;  ///< Range 0 owns the images.
 };
 
-/// A user namespace that exists only as a map, for CloneTree.
-Result<UniqueFd> MakeMapNamespace(const IdMapping& mapping);
+/// A user namespace that exists only as a map, for CloneTree: of files' owners (inside) to those
+/// that the mount shows (outside).
+Result<UniqueFd> MakeMapNamespace(std::span<const IdMapping> users,
+                                  std::span<const IdMapping> groups);
+Result<UniqueFd> MakeMapNamespace(const IdMapping& both);
+
+/// A map namespace in which the users `a` and `b` have changed places, and every other user and
+/// group is itself. `a` < `b`.
+Result<UniqueFd> MakeSwapNamespace(uint32_t a, uint32_t b);
 
 }  // namespace hybridserve::sandbox

@@ -76,7 +76,7 @@ Result<> EnterJail(const JailSpec& spec, const std::vector<int>& join_fds, int c
   TRY(WaitForGo(control));
   if (::setsid() < 0) return FailErrno("setsid");
   if (spec.isolation == Isolation::kNone) {
-    if (::geteuid() == 0) TRY(BecomeUser(spec.ids.outside, spec.ids.outside, Groups::kClear));
+    if (::geteuid() == 0) TRY(BecomeUser(spec.users.outside, spec.groups.outside, Groups::kClear));
     return DieWithParent(control);
   }
   const bool clear = spec.set_groups == SetGroups::kAllow;
@@ -139,7 +139,7 @@ Result<Child> StartJailed(const JailSpec& spec) {
                                   return 126;
                                 }));
   Result<> ready;
-  if (namespaces) ready = MapIds(child.pid, spec.ids, spec.set_groups);
+  if (namespaces) ready = MapIds(child.pid, {&spec.users, 1}, {&spec.groups, 1}, spec.set_groups);
   if (ready) ready = ipc::Send(sockets.first.get(), "go", {}, ipc::Wait::kDont);
   if (!ready) {
     Kill(child);

@@ -34,7 +34,8 @@ struct JailSpec {
   std::vector<std::string> environment;  ///< "NAME=value"; nothing else is inherited.
   std::vector<int> fds;                  ///< Become 3, 4, ...
   int output = -1;                       ///< Becomes stdout and stderr.
-  IdMapping ids;  ///< The map of its user namespace; it runs as user 0 in it.
+  IdMapping users;                       ///< Of its user namespace; it runs as user 0 in it,
+  IdMapping groups;                      ///< and as group 0.
   SetGroups set_groups = SetGroups::kAllow;
   Capabilities capabilities = 0;  ///< Over its own namespaces, besides what Lockdown() needs.
   ResourceLimits limits;

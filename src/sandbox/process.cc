@@ -37,6 +37,15 @@ Result<> WriteFileOnce(const std::string& path, std::string_view text) {
   return {};
 }
 
+std::string MapLines(std::span<const IdMapping> map) {
+  std::string lines;
+  for (const IdMapping& one : map) {
+    lines += std::to_string(one.inside) + " " + std::to_string(one.outside) + " " +
+             std::to_string(one.count) + "\n";
+  }
+  return lines;
+}
+
 }  // namespace
 
 Result<Child> Clone(const CloneSpec& spec, const std::function<int()>& body) {
@@ -81,13 +90,12 @@ void Kill(const Child& child, int signal) {
   if (child) ::syscall(SYS_pidfd_send_signal, child.pidfd.get(), signal, nullptr, 0);
 }
 
-Result<> MapIds(pid_t pid, const IdMapping& mapping, SetGroups set_groups) {
+Result<> MapIds(pid_t pid, std::span<const IdMapping> users, std::span<const IdMapping> groups,
+                SetGroups set_groups) {
   const std::string folder = "/proc/" + std::to_string(pid) + "/";
-  const std::string line = std::to_string(mapping.inside) + " " + std::to_string(mapping.outside) +
-                           " " + std::to_string(mapping.count) + "\n";
   if (set_groups == SetGroups::kDeny) TRY(WriteFileOnce(folder + "setgroups", "deny"));
-  TRY(WriteFileOnce(folder + "uid_map", line));
-  return WriteFileOnce(folder + "gid_map", line);
+  TRY(WriteFileOnce(folder + "uid_map", MapLines(users)));
+  return WriteFileOnce(folder + "gid_map", MapLines(groups));
 }
 
 void CloseAllExcept(std::span<const int> keep) {

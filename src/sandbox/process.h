@@ -52,8 +52,9 @@ struct IdMapping {
 /// Whether the user namespace may call setgroups(). An ordinary user must give that up.
 enum class SetGroups { kAllow, kDeny };
 
-/// Writes the uid and the gid map of the child's user namespace.
-Result<> MapIds(pid_t pid, const IdMapping& mapping, SetGroups set_groups);
+/// Writes the uid and the gid map of the child's user namespace; at most 340 lines each.
+Result<> MapIds(pid_t pid, std::span<const IdMapping> users, std::span<const IdMapping> groups,
+                SetGroups set_groups);
 
 /// In a child: closes every descriptor but 0, 1, 2 and `keep`.
 void CloseAllExcept(std::span<const int> keep);

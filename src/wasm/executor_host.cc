@@ -14,8 +14,9 @@ Awaitable<JobResult> LauncherExecutorHost::RunJob(JobSpec spec, std::vector<int>
   return client_.RunJob(std::move(spec), std::move(fds));
 }
 
-Awaitable<UniqueFd> LauncherExecutorHost::OpenFolder(std::string path, bool writable) {
-  return client_.OpenFolder(std::move(path), writable);
+Awaitable<UniqueFd> LauncherExecutorHost::OpenFolder(ExecutorId executor, std::string path,
+                                                     bool writable) {
+  return client_.OpenFolder(executor, std::move(path), writable);
 }
 
 }  // namespace hybridserve

@@ -21,7 +21,7 @@ class ExecutorHost {
   virtual Awaitable<StartedExecutor> StartExecutor(ExecutorSpec spec) = 0;
   virtual Awaitable<> KillExecutor(ExecutorId id) = 0;
   virtual Awaitable<JobResult> RunJob(JobSpec spec, std::vector<int> fds) = 0;
-  virtual Awaitable<UniqueFd> OpenFolder(std::string path, bool writable) = 0;
+  virtual Awaitable<UniqueFd> OpenFolder(ExecutorId executor, std::string path, bool writable) = 0;
 };
 
 /// The real one: the launcher's socket.
@@ -32,7 +32,7 @@ class LauncherExecutorHost : public ExecutorHost {
   Awaitable<StartedExecutor> StartExecutor(ExecutorSpec spec) override;
   Awaitable<> KillExecutor(ExecutorId id) override;
   Awaitable<JobResult> RunJob(JobSpec spec, std::vector<int> fds) override;
-  Awaitable<UniqueFd> OpenFolder(std::string path, bool writable) override;
+  Awaitable<UniqueFd> OpenFolder(ExecutorId executor, std::string path, bool writable) override;
 
  private:
   LauncherClient& client_;

@@ -174,15 +174,16 @@ Awaitable<EntryPtr> ExecutorPool::Impl::MakeEntry(DeployedPtr function) {
   if (!compiled) co_return tl::unexpected<Error>(compiled.error());
   Result<std::string> load = LoadOf(*function);
   if (!load) co_return tl::unexpected<Error>(load.error());
-  std::vector<UniqueFd> folders;
-  for (const FolderGrant& grant : function->manifest.folders) {
-    Result<UniqueFd> folder = co_await host.OpenFolder(grant.host_path, grant.writable);
-    if (!folder) co_return Wrap(folder.error(), "folder " + grant.host_path);
-    folders.push_back(std::move(*folder));
-  }
   ExecutorDomain& domain = DomainOf(function->manifest.domain);
   Result<std::shared_ptr<ExecutorLink>> link = co_await domain.Get();
   if (!link) co_return tl::unexpected<Error>(link.error());
+  std::vector<UniqueFd> folders;
+  for (const FolderGrant& grant : function->manifest.folders) {
+    const ExecutorId for_whom = (*link)->id();
+    Result<UniqueFd> folder = co_await host.OpenFolder(for_whom, grant.host_path, grant.writable);
+    if (!folder) co_return Wrap(folder.error(), "folder " + grant.host_path);
+    folders.push_back(std::move(*folder));
+  }
   // Another invocation may have been faster.
   if (EntryPtr found = Find(function.get())) co_return found;
   auto entry = std::make_shared<Entry>();

@@ -83,6 +83,26 @@ def test_granted_folders_are_all_that_a_guest_reaches():
             assert refused.returncode != 0 and host in refused.stderr, refused
 
 
+def test_domains_have_users_of_their_own_and_share_what_a_folder_of_both_holds():
+    need_root()
+    with tempfile.TemporaryDirectory() as host:
+        os.chmod(host, 0o755)
+        shared = pathlib.Path(host) / "shared"
+        shared.mkdir()
+        os.chown(shared, 64101, 64101)
+        os.chmod(shared, 0o700)
+        manifest = f'domain = "{{}}"\n[[folders]]\nhost = "{shared}"\nguest = "/data"\nwritable = true\n'
+        with node({"policy": {"default": "wasm-only"}, "wasm": {"allowed_folders": [str(shared)]}}) as own:
+            deploy(own, "one", manifest=manifest.format("one"))
+            deploy(own, "two", manifest=manifest.format("two"))
+            assert own.get("/function/one/write?path=/data/new").status == 200
+            assert own.get("/function/two/read?path=/data/new").body == b"written"
+            made = (shared / "new").stat()
+            assert (made.st_uid, made.st_gid) == (64101, 64101), made
+            users = [os.stat(f"/proc/{pid}").st_uid for pid in own.processes("hybridserve-executor-wasmtime serve")]
+            assert len(users) == 3 and len(set(users)) == 3, users  # "default" has one too.
+
+
 def test_secrets_reach_their_function_and_nothing_else():
     canary = "canary-7d1f0a"
     with tempfile.NamedTemporaryFile("w", suffix=".secret") as file:

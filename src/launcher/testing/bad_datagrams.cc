@@ -64,7 +64,7 @@ std::vector<std::string> GoodRequests() {
           Raw(Verb::kStats, id.bytes()),
           Raw(Verb::kDestroySandbox, id.bytes()),
           Raw(Verb::kList, id.bytes()),
-          Request(Verb::kOpenFolder, OpenFolderRequest{"/etc", true})};
+          Request(Verb::kOpenFolder, OpenFolderRequest{ExecutorId{1}, "/etc", true})};
 }
 
 bool StartsAProcess(const RequestBody& request) {

@@ -38,7 +38,7 @@ bool WaitReadable(int fd, std::chrono::milliseconds timeout) {
 
 }  // namespace
 
-void LauncherFixture::StartLauncher(std::vector<std::string> flags, uid_t uid) {
+void LauncherFixture::StartLauncher(std::vector<std::string> flags, uid_t uid, gid_t gid) {
   namespace fs = std::filesystem;
   fs::permissions(folder_.path(), fs::perms(0711));
   fs::create_directories(programs());
@@ -50,7 +50,7 @@ void LauncherFixture::StartLauncher(std::vector<std::string> flags, uid_t uid) {
   fs::copy_file(STUB_SERVER, programs() / "server", fs::copy_options::skip_existing);
   if (uid != 0) {
     fs::create_directories(state());
-    ASSERT_EQ(::chown(state().c_str(), uid, uid), 0);
+    ASSERT_EQ(::chown(state().c_str(), uid, gid), 0);
   }
   if (!listener_) listener_ = Listen(Address());
   ASSERT_TRUE(listener_);
@@ -61,8 +61,8 @@ void LauncherFixture::StartLauncher(std::vector<std::string> flags, uid_t uid) {
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
-  auto child = sandbox::Clone({}, [&argv, uid] {
-    if (uid != 0 && (::setgid(uid) != 0 || ::setuid(uid) != 0)) return 125;
+  auto child = sandbox::Clone({}, [&argv, uid, gid] {
+    if (uid != 0 && (::setgid(gid) != 0 || ::setuid(uid) != 0)) return 125;
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // A test that is killed leaves no launcher.
     ::execv(argv[0], argv.data());
     return 125;

@@ -24,8 +24,8 @@ class LauncherFixture : public testing::Test {
  protected:
   void TearDown() override;
 
-  /// Starts the launcher; `flags` come before "--". As another user with `uid` != 0.
-  void StartLauncher(std::vector<std::string> flags = {}, uid_t uid = 0);
+  /// Starts the launcher; `flags` come before "--". As another user and group with `uid` != 0.
+  void StartLauncher(std::vector<std::string> flags = {}, uid_t uid = 0, gid_t gid = 0);
   /// Takes the socket of the next server that starts, and makes `client_` on it.
   void AcceptServer();
   /// The same without a client: the raw socket.
