@@ -91,11 +91,12 @@ class Flood {
     std::string result = buffer_.substr(received.size - reader.rest_bytes(), reader.rest_bytes());
     if (header->id == BadDatagrams::kNoId) {
       TRY(status);
-      return std::optional(
-          buffer_.substr(received.size - reader.rest_bytes(), reader.rest_bytes()));
+      return std::optional(std::move(result));
     }
     ++counts_.answered;
     counts_.refused += status ? 0 : 1;
+    const bool harmless = result.empty() || result == abilities_ || result == empty_list_;
+    counts_.granted += !received.fds.empty() || (status && !harmless) ? 1 : 0;
     return std::optional<std::string>();
   }
 

@@ -73,7 +73,8 @@ def run(table):
     table.row("datagrams", "the launcher answers a server's requests afterwards",
               one["serves"] and result["sent"] == COUNT, one["error"] or figure)
     table.row("datagrams", "none of them started or was given anything",
-              result["granted"] == 0 and after[2] == before[2] == 1, f"{result['granted']} granted, {after[2]} process below it")
+              result["granted"] == 0 and after[2] == before[2] == 1,
+              f"{result['granted']} granted, {after[2]} process below it")
     table.row("datagrams", "the launcher's memory is flat", after[0] - before[0] <= 1024,
               f"{before[0]:,} KiB before, {after[0]:,} after")
     table.row("datagrams", "the launcher's descriptors are flat", after[1] == before[1],
