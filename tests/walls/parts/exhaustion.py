@@ -1,6 +1,7 @@
 """Exhaustion: each attack on one node's resources, while a well-behaved function in Wasm and one in a container are
 asked steadily. Held: the attack met a bound (the figure says which), none of the neighbours' requests failed, and
 their 99th percentile stayed within five times what it was just before."""
+import concurrent.futures
 import contextlib
 import json
 import multiprocessing
@@ -51,15 +52,19 @@ class Arena:
         wait_for("the attack's guests to end", quiet, 30)
 
     def p99(self):
-        """The median over windows of each neighbour's 99th percentile in ms, and what failed."""
-        found, failures = {name: [] for name in self.neighbours}, []
-        self.take()
+        """The median over windows of each neighbour's 99th percentile in ms, and what failed since they were last
+        asked."""
+        found = {name: [] for name in self.neighbours}
+        failures = self.failures()
         for _ in range(WINDOWS):
             time.sleep(WINDOW_S)
             for name, (latencies, failed) in self.take().items():
                 failures += [f"{name}: {text}" for text in failed]
                 found[name].append(sorted(latencies)[int(len(latencies) * 0.99)] if latencies else 1000 * WINDOW_S)
         return {name: statistics.median(values) for name, values in found.items()}, failures
+
+    def failures(self):
+        return [f"{name}: {text}" for name, (_, failed) in self.take().items() for text in failed]
 
     def take(self):
         for client in self.neighbours.values():
@@ -184,8 +189,9 @@ def silent(address, ready, stopped, count):
 
 
 def header_flood(address, ready, stopped):
-    many = b"GET /function/good-wasm/ HTTP/1.1\r\nHost: x\r\n" + b"".join(b"X-%d: y\r\n" % i for i in range(2000)) + b"\r\n"
-    huge = b"GET /function/good-wasm/ HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 200000 + b"\r\n\r\n"
+    start = b"GET /function/good-wasm/ HTTP/1.1\r\nHost: x\r\n"
+    many = start + b"".join(b"X-%d: y\r\n" % i for i in range(2000)) + b"\r\n"
+    huge = start + b"X: " + b"y" * 200000 + b"\r\n\r\n"
     counts = {}
     ready()
     while not stopped():
@@ -313,24 +319,32 @@ def endless_body_wasm(arena):
     return f"{slow['408']} slow ones 408 (gateway.min_rate), {fast['413']} fast ones 413 (limits.body)"
 
 
-def endless_body_container(arena):
+@contextlib.contextmanager
+def uploads(arena, path, count):
+    """Bodies that never end, to the attacker's container; what became of them is in `counts`, and by how many MiB
+    the server grew is its "grown"."""
     before = arena.rss("hybridserve-server")
-    with arena.attacker(endless_bodies, "/function/evil-container/count", 16, 65536, 0.01) as counts:
-        yield
+    with arena.attacker(endless_bodies, f"/function/evil-container{path}", count, 65536, 0.01) as counts:
+        yield counts
         grown = arena.rss("hybridserve-server") - before
+    counts["grown"] = grown
+
+
+def endless_body_container(arena):
+    with uploads(arena, "/count", 16) as counts:
+        yield
     cut = sum(counts.get(word, 0) for word in ("408", "413", "429", "504"))
-    assert cut == counts["opened"] and grown <= 64, (counts, grown)
-    return f"{cut} of {counts['opened']} cut (limits.body), server +{max(0, grown)} MiB"
+    assert cut == counts["opened"] and counts["grown"] <= 64, counts
+    return f"{cut} of {counts['opened']} cut (limits.body), server +{max(0, counts['grown'])} MiB"
 
 
 def guest_never_reads(arena):
-    before = arena.rss("hybridserve-server")
-    with arena.attacker(endless_bodies, "/function/evil-container/sleep?ms=60000", 20, 65536, 0.01) as counts:
+    with uploads(arena, "/sleep?ms=60000", 20) as counts:
         yield
-        grown = arena.rss("hybridserve-server") - before
         running = arena.own.status("evil-container")["containers"]
-    assert grown <= 64, f"the server grew by {grown} MiB"
-    return f"server +{max(0, grown)} MiB for {counts['opened']} uploads, {running['busy_slots']} in the container"
+    assert counts["grown"] <= 64, f"the server grew by {counts['grown']} MiB"
+    return (f"server +{max(0, counts['grown'])} MiB for {counts['opened']} uploads, "
+            f"{running['busy_slots']} in the container")
 
 
 def spinning_guests(arena):
@@ -350,68 +364,49 @@ def spinning_container(arena):
     return "16 threads spin; share of the CPU bounded, 504 after limits.run_timeout"
 
 
+def deploy_module(own, name, module):
+    """Uploads and deploys over a connection of its own; the answer's status and text."""
+    connection = UnixConnection(own.state / "server" / "admin.sock", 120)
+    try:
+        connection.request("PUT", "/v1/blobs", module, {"Content-Type": "application/octet-stream"})
+        digest = json.loads(connection.getresponse().read())["digest"]
+        body = json.dumps({"manifest": {"name": name, "wasm": {"module": "m.wasm"}}, "module": digest})
+        connection.request("POST", "/v1/functions", body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    except OSError as error:
+        return 0, str(error)
+    finally:
+        connection.close()
+
+
 def deploys_at_once(arena, count=200):
-    folder = arena.own.folder / "many"
-    folder.mkdir()
-    digests = []
     base = wat('(module (memory (export "memory") 1) (func (export "_start")))')
-    statuses = []
-    lock = threading.Lock()
 
     def deploy_one(i):
-        connection = UnixConnection(arena.own.state / "server" / "admin.sock", 120)
-        try:
-            # A custom section makes each a module of its own.
-            name = f"many-{i}".encode()
-            module = base + bytes([0, len(name) + 1, len(name)]) + name
-            connection.request("PUT", "/v1/blobs", module, {"Content-Type": "application/octet-stream"})
-            digest = json.loads(connection.getresponse().read())["digest"]
-            body = json.dumps({"manifest": {"name": f"many-{i}", "wasm": {"module": "m.wasm"}}, "module": digest})
-            connection.request("POST", "/v1/functions", body, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            text = answer.read()
-            with lock:
-                statuses.append((answer.status, text))
-        except OSError as error:
-            with lock:
-                statuses.append((0, str(error)))
-        finally:
-            connection.close()
-    threads = [threading.Thread(target=deploy_one, args=(i,), daemon=True) for i in range(count)]
+        # A custom section makes each a module of its own.
+        name = f"many-{i}".encode()
+        return deploy_module(arena.own, f"many-{i}", base + bytes([0, len(name) + 1, len(name)]) + name)
     started = time.monotonic()
-    for thread in threads:
-        thread.start()
-    yield
-    for thread in threads:
-        thread.join(120)
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        pending = [pool.submit(deploy_one, i) for i in range(count)]
+        yield
+        answers = [one.result() for one in pending]
     took = time.monotonic() - started
-    bad = [s for s in statuses if s[0] != 200]
-    assert len(statuses) == count and not bad, bad[:3] or len(statuses)
+    bad = [answer for answer in answers if answer[0] != 200]
+    assert not bad, bad[:3]
     assert len(arena.own.functions()) >= count
     return f"all {count} deployed in {took:.0f} s, two compiles at a time"
 
 
 def compile_bombs(arena, count=4):
-    refused = []
-
     def bomb(i):
-        connection = UnixConnection(arena.own.state / "server" / "admin.sock", 120)
-        try:
-            connection.request("PUT", "/v1/blobs", slow_module.make(20000, 1000, i),
-                               {"Content-Type": "application/octet-stream"})
-            digest = json.loads(connection.getresponse().read())["digest"]
-            body = json.dumps({"manifest": {"name": f"bomb-{i}", "wasm": {"module": "m.wasm"}}, "module": digest})
-            connection.request("POST", "/v1/functions", body, {"Content-Type": "application/json"})
-            refused.append(connection.getresponse().read().decode())
-        finally:
-            connection.close()
-    threads = [threading.Thread(target=bomb, args=(i,), daemon=True) for i in range(count)]
-    for thread in threads:
-        thread.start()
-    yield
-    for thread in threads:
-        thread.join(60)
-    assert len(refused) == count and all("compiling the module" in text for text in refused), refused
+        return deploy_module(arena.own, f"bomb-{i}", slow_module.make(20000, 1000, i))
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        pending = [pool.submit(bomb, i) for i in range(count)]
+        yield
+        refused = [one.result()[1] for one in pending]
+    assert all("compiling the module" in text for text in refused), refused
     message = json.loads(refused[0].strip().splitlines()[-1])["error"]["message"]
     return f"{count} refused: {message[:70]!r}"
 
@@ -454,7 +449,7 @@ def try_attack(arena, table, tried, attack):
         bound, held = f"NOT BOUNDED: {broken}"[:200], False
     worst = max(quiet, key=lambda name: loaded[name] / quiet[name])
     ratio = loaded[worst] / quiet[worst]
-    failures += [text for _, failed in arena.take().values() for text in failed]
+    failures += arena.failures()
     if failures:
         bound += f"; {len(failures)} failed: {failures[0][:120]}"
     table.row("exhaustion", tried, held and not failures and ratio <= MAX_RATIO,
