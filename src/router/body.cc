@@ -44,14 +44,6 @@ Awaitable<std::string_view> CollectedExchange::ReadBody() {
   co_return std::exchange(rest_, std::string_view());
 }
 
-Awaitable<> CollectedExchange::Send(ResponseHead head, std::string_view body) {
-  return inner_.Send(std::move(head), body);
-}
-
-Awaitable<> CollectedExchange::Begin(ResponseHead head, std::optional<uint64_t> content_length) {
-  return inner_.Begin(std::move(head), content_length);
-}
-
 bool ReplayableExchange::Rewind() {
   if (!complete_ || rewound_) return false;
   rewound_ = true;
@@ -61,7 +53,7 @@ bool ReplayableExchange::Rewind() {
 
 Awaitable<std::string_view> ReplayableExchange::ReadBody() {
   if (!rest_.empty()) co_return std::exchange(rest_, std::string_view());
-  Result<std::string_view> piece = co_await inner_.ReadBody();
+  Result<std::string_view> piece = co_await inner().ReadBody();
   if (!rewound_) Keep(piece);
   co_return piece;
 }
@@ -74,14 +66,6 @@ void ReplayableExchange::Keep(const Result<std::string_view>& piece) {
   } else {
     std::string().swap(kept_);
   }
-}
-
-Awaitable<> ReplayableExchange::Send(ResponseHead head, std::string_view body) {
-  return inner_.Send(std::move(head), body);
-}
-
-Awaitable<> ReplayableExchange::Begin(ResponseHead head, std::optional<uint64_t> content_length) {
-  return inner_.Begin(std::move(head), content_length);
 }
 
 }  // namespace hybridserve

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -64,55 +65,64 @@ struct CollectedBody {
 /// the budget is used up now.
 Awaitable<> CollectBody(Exchange& exchange, CollectedBody& body);
 
-/// The request of `inner` whose body was already collected; the answer goes to `inner`.
-class CollectedExchange : public Exchange {
+/// The request of `inner`, whose body is read in another way; the answer goes to `inner`.
+class WrappedExchange : public Exchange {
  public:
-  CollectedExchange(Exchange& inner, std::string_view body) : inner_(inner), rest_(body) {}
+  explicit WrappedExchange(Exchange& inner) : inner_(inner) {}
 
   [[nodiscard]] const RequestHead& head() const override { return inner_.head(); }
-  Awaitable<std::string_view> ReadBody() override;
-  void LimitBody(uint64_t /*bytes*/) override {}  // It was limited when it was collected.
   void Annotate(const ServedBy& served_by) override { inner_.Annotate(served_by); }
-  Awaitable<> Send(ResponseHead head, std::string_view body) override;
-  Awaitable<> Begin(ResponseHead head, std::optional<uint64_t> content_length) override;
+  Awaitable<> Send(ResponseHead head, std::string_view body) override {
+    return inner_.Send(std::move(head), body);
+  }
+  Awaitable<> Begin(ResponseHead head, std::optional<uint64_t> content_length) override {
+    return inner_.Begin(std::move(head), content_length);
+  }
   Awaitable<> Write(std::string_view piece) override { return inner_.Write(piece); }
   Awaitable<> End() override { return inner_.End(); }
   [[nodiscard]] bool answered() const override { return inner_.answered(); }
 
+ protected:
+  [[nodiscard]] Exchange& inner() const { return inner_; }
+
  private:
   Exchange& inner_;
+};
+
+/// A body that was already collected.
+class CollectedExchange : public WrappedExchange {
+ public:
+  CollectedExchange(Exchange& inner, std::string_view body) : WrappedExchange(inner), rest_(body) {}
+
+  Awaitable<std::string_view> ReadBody() override;
+  void LimitBody(uint64_t /*bytes*/) override {}  // It was limited when it was collected.
+
+ private:
   std::string_view rest_;
 };
 
-/// The request of `inner`, whose body streams, with a copy of its first bytes: while there is no more
-/// of it than they, all of it can be read once more.
-class ReplayableExchange : public Exchange {
+/// A body that streams, with a copy of its first bytes: while there is no more of it than they, all
+/// of it can be read once more.
+class ReplayableExchange : public WrappedExchange {
  public:
   static constexpr uint64_t kMaxKeptBytes = 64 * 1024;
 
-  ReplayableExchange(Exchange& inner, BodyBudget& budget) : inner_(inner), claim_(budget) {}
+  ReplayableExchange(Exchange& inner, BodyBudget& budget)
+      : WrappedExchange(inner), claim_(budget) {}
 
   /// From now on the body is read from its beginning. False: more than what is kept was read, or
   /// reading it failed.
   [[nodiscard]] bool Rewind();
 
-  [[nodiscard]] const RequestHead& head() const override { return inner_.head(); }
   Awaitable<std::string_view> ReadBody() override;
-  void LimitBody(uint64_t bytes) override { inner_.LimitBody(bytes); }
-  void Annotate(const ServedBy& served_by) override { inner_.Annotate(served_by); }
-  Awaitable<> Send(ResponseHead head, std::string_view body) override;
-  Awaitable<> Begin(ResponseHead head, std::optional<uint64_t> content_length) override;
-  Awaitable<> Write(std::string_view piece) override { return inner_.Write(piece); }
-  Awaitable<> End() override { return inner_.End(); }
-  [[nodiscard]] bool answered() const override { return inner_.answered(); }
+  void LimitBody(uint64_t bytes) override { inner().LimitBody(bytes); }
 
  private:
   void Keep(const Result<std::string_view>& piece);
 
-  Exchange& inner_;
   BodyBudget::Claim claim_;
   std::string kept_;
-  bool complete_ = true;   // kept_ is all that was read.
+  bool complete_ = true;  // kept_ is all that was read.
   bool rewound_ = false;
   std::string_view rest_;  // Of kept_, after a rewind.
 };

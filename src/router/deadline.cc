@@ -50,7 +50,9 @@ Awaitable<> RunUntil(asio::any_io_executor executor, Clock& clock, Clock::TimePo
     stop.emit(asio::cancellation_type::terminal);
   }
   const bool cancelled = !*result && result->error().code == Code::kCancelled;
-  if (cancelled && late && !left) co_return Fail(Code::kTimeout, "run timeout: nothing is left of limits.run_timeout");
+  if (cancelled && late && !left) {
+    co_return Fail(Code::kTimeout, "run timeout: nothing is left of limits.run_timeout");
+  }
   co_return std::move(*result);
 }
 

@@ -128,6 +128,7 @@ struct Router::Impl : std::enable_shared_from_this<Router::Impl> {
   }
 
   Result<> Decide(Call& call) const;
+  [[nodiscard]] bool HasWasm(const Call& call) const;
   [[nodiscard]] bool MayRunTwice(const Call& call) const;
   Awaitable<> Serve(Call& call);
   Awaitable<> ServeAsDecided(Call& call);
@@ -219,22 +220,25 @@ Awaitable<> Router::Impl::Serve(Call& call) {
   co_return retried;
 }
 
+// Whether the request could run in Wasm here.
+bool Router::Impl::HasWasm(const Call& call) const {
+  return wasm != nullptr && !call.function->module.value.empty();
+}
+
 // Where its function says that this does no harm (RFC 9110 9.2.2), and there are two backends that
 // the policy lets it use.
 bool Router::Impl::MayRunTwice(const Call& call) const {
   const Manifest& manifest = call.function->manifest;
   const std::string& method = call.exchange.head().method;
   return (manifest.idempotent || method == "GET" || method == "HEAD") &&
-         call.policy.kind == PolicyKind::kPaper && wasm != nullptr && containers != nullptr &&
-         !call.function->module.value.empty() && !call.function->image.value.empty() &&
-         manifest.scale.max_containers > 0;
+         call.policy.kind == PolicyKind::kPaper && HasWasm(call) && containers != nullptr &&
+         !call.function->image.value.empty() && manifest.scale.max_containers > 0;
 }
 
 Awaitable<> Router::Impl::ServeAsDecided(Call& call) {
   if (call.decision.backend == Backend::kContainer) {
     Result<> served = co_await ServeByContainer(call);
-    const bool has_wasm = wasm != nullptr && !call.function->module.value.empty();
-    const bool fall_back = call.policy.kind == PolicyKind::kPaper && has_wasm &&
+    const bool fall_back = call.policy.kind == PolicyKind::kPaper && HasWasm(call) &&
                            CanRunElsewhere(served, call.exchange);
     if (!fall_back) co_return served;
     call.decision = {Backend::kWasm, Reason::kContainerUnreachable, false};
@@ -345,8 +349,7 @@ Awaitable<> Router::Impl::RunGuest(Call& call, WasmSlots::Slot slot) {
 
 Awaitable<> Router::Impl::ServeByContainer(Call& call) {
   std::unique_ptr<ContainerPool::Slot> slot = containers->TryAcquire(call.function);
-  if (!slot && call.decision.reason == Reason::kWarmContainer &&
-      !call.function->module.value.empty() && wasm != nullptr) {
+  if (!slot && call.decision.reason == Reason::kWarmContainer && HasWasm(call)) {
     // It went in between (its container is ending): as a function without a warm one.
     co_return Fail(Code::kUnavailable, "the container went away");
   }
