@@ -11,6 +11,14 @@ using testing::HasSubstr;
 
 const auto kUnchanged = [](Deployed&) {};
 
+template <typename Client>
+void Expect408(Client& client, const std::string& why) {
+  const auto answer = client.Read();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 408);
+  EXPECT_THAT(answer->body, HasSubstr(why));
+}
+
 TEST_F(GatewayTest, AHeadOverTheLimitIs431) {
   config_.header_bytes = 1000;
   Restart();
@@ -35,10 +43,7 @@ TEST_F(GatewayTest, AHeadThatDoesNotEndInTimeIs408) {
   PumpUntil([this] { return metrics_.Serialize().find("connections 1") != std::string::npos; });
   for (int i = 0; i < 5; ++i) loop_.run_one_for(milliseconds(1));
   Advance(config_.header_timeout + milliseconds(1));
-  const auto answer = client.Read();
-  ASSERT_TRUE(answer);
-  EXPECT_EQ(answer->status, 408);
-  EXPECT_THAT(answer->body, HasSubstr("header timeout"));
+  Expect408(client, "header timeout");
   EXPECT_TRUE(client.IsClosed());
 }
 
@@ -66,10 +71,7 @@ TEST_F(GatewayTest, ABodyThatStopsIs408) {
   client.Send("POST /function/hello HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc");
   for (int i = 0; i < 10; ++i) loop_.run_one_for(milliseconds(1));
   Advance(config_.body_timeout + milliseconds(1));
-  const auto answer = client.Read();
-  ASSERT_TRUE(answer);
-  EXPECT_EQ(answer->status, 408);
-  EXPECT_THAT(answer->body, HasSubstr("body timeout"));
+  Expect408(client, "body timeout");
   EXPECT_EQ(wasm_.invocations(), 0u);
 }
 
@@ -82,10 +84,7 @@ TEST_F(GatewayTest, ABodyThatTricklesInIs408) {
     for (int j = 0; j < 5; ++j) loop_.run_one_for(milliseconds(1));
     Advance(config_.body_timeout / 4);
   }
-  const auto answer = client.Read();
-  ASSERT_TRUE(answer);
-  EXPECT_EQ(answer->status, 408);
-  EXPECT_THAT(answer->body, HasSubstr("gateway.min_rate"));
+  Expect408(client, "gateway.min_rate");
   EXPECT_EQ(wasm_.invocations(), 0u);
 }
 

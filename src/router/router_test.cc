@@ -105,6 +105,15 @@ class RouterTest : public testing::Test {
     return exchange.served_by() ? std::string(BackendName(exchange.served_by()->backend)) : "";
   }
 
+  void ExpectRunAgain(const MemoryExchange& exchange, const std::string& from,
+                      const std::string& to) const {
+    EXPECT_EQ(exchange.status(), 200);
+    EXPECT_EQ(BackendOf(exchange), to);
+    EXPECT_EQ(Reason(exchange), "retry");
+    EXPECT_THAT(metrics_.Serialize(),
+                HasSubstr("hybridserve_retries_total{function=\"hello\",from=\"" + from + "\"} 1"));
+  }
+
   ManualClock clock_;
   asio::io_context loop_;
   Metrics metrics_;
@@ -406,24 +415,14 @@ TEST_F(RouterTest, AGetWhoseExecutorDiesIsRunAgainInAContainer) {
     pool_.SetFree(1);
     return ExecutorDies(invocation);
   });
-  const MemoryExchange& exchange = Call(function);
-  EXPECT_EQ(exchange.status(), 200);
-  EXPECT_EQ(BackendOf(exchange), "container");
-  EXPECT_EQ(Reason(exchange), "retry");
-  EXPECT_THAT(metrics_.Serialize(),
-              HasSubstr("hybridserve_retries_total{function=\"hello\",from=\"wasm\"} 1"));
+  ExpectRunAgain(Call(function), "wasm", "container");
 }
 
 TEST_F(RouterTest, AGetWhoseContainerDiesIsRunAgainOnWasm) {
   const auto function = Deploy();
   pool_.SetFree(1);
   pool_.SetForwarder(Dies);
-  const MemoryExchange& exchange = Call(function);
-  EXPECT_EQ(exchange.status(), 200);
-  EXPECT_EQ(BackendOf(exchange), "wasm");
-  EXPECT_EQ(Reason(exchange), "retry");
-  EXPECT_THAT(metrics_.Serialize(),
-              HasSubstr("hybridserve_retries_total{function=\"hello\",from=\"container\"} 1"));
+  ExpectRunAgain(Call(function), "container", "wasm");
 }
 
 TEST_F(RouterTest, OtherMethodsAreRunAgainOnlyIfTheFunctionIsIdempotent) {
