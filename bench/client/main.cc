@@ -186,23 +186,18 @@ int EndWith(const Error& error, int status) {
   return status;
 }
 
-int RunLoad(const Options& options) {
-  const Result<LoadPlan> plan = MakeLoadPlan(options);
+template <typename P, typename O>
+int Finish(const Result<P>& plan, Result<O> (*run)(const P&)) {
   if (!plan) return EndWith(plan.error(), 2);
-  const Result<LoadOutcome> outcome = RunLoad(*plan);
+  const Result<O> outcome = run(*plan);
   if (!outcome) return EndWith(outcome.error(), 1);
   std::cout << Report(*plan, *outcome).dump(1) << '\n';
   return 0;
 }
 
 int Run(const Options& options) {
-  if (options.seconds > 0) return RunLoad(options);
-  const Result<Plan> plan = MakePlan(options);
-  if (!plan) return EndWith(plan.error(), 2);
-  const Result<Outcome> outcome = TakeSamples(*plan);
-  if (!outcome) return EndWith(outcome.error(), 1);
-  std::cout << Report(*plan, *outcome).dump(1) << '\n';
-  return 0;
+  if (options.seconds > 0) return Finish(MakeLoadPlan(options), RunLoad);
+  return Finish(MakePlan(options), TakeSamples);
 }
 
 void AddLoad(CLI::App& app, Options& options) {
