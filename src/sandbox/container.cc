@@ -44,8 +44,8 @@ Result<> Container::Begin(const BpfProgram& filter) {
   const InitContext context{sockets.second.get(), join, &filter};
   TRY_ASSIGN(child_, Clone({.namespaces = CLONE_NEWUSER | CLONE_NEWPID, .cgroup = group.clone_fd()},
                            [&context] { return RunContainerInit(context); }));
-  const std::array<IdMapping, 1> ids{IdMapping{0, range_.base, kRangeSize}};
-  TRY(MapIds(child_.pid, ids, ids, SetGroups::kAllow));
+  const IdMapping ids{0, range_.base, kRangeSize};
+  TRY(MapIds(child_.pid, {&ids, 1}, {&ids, 1}, SetGroups::kAllow));
   control_ = std::move(sockets.first);
   return ipc::Send(control_.get(), "go", {}, ipc::Wait::kDont);
 }

@@ -36,8 +36,8 @@ Result<UniqueFd> MakeSwapNamespace(uint32_t a, uint32_t b) {
   const std::array<IdMapping, 5> users{IdMapping{0, 0, a}, IdMapping{a, b, 1},
                                        IdMapping{a + 1, a + 1, b - a - 1}, IdMapping{b, a, 1},
                                        IdMapping{b + 1, b + 1, kNobody - b - 1}};
-  const std::array<IdMapping, 1> groups{IdMapping{0, 0, kNobody}};
-  return MakeMapNamespace(users, groups);
+  const IdMapping groups{0, 0, kNobody};
+  return MakeMapNamespace(users, {&groups, 1});
 }
 
 Result<UniqueFd> MakeMapNamespace(std::span<const IdMapping> users,
