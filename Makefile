@@ -36,7 +36,7 @@ bench:            ## measure on an idle machine; writes build/bench/summary.json
 	@tools/build release $(JOBS)
 	@python3 bench/run.py --bin $(BUILD)/bin --out build/bench
 
-walls:            ## try every wall of docs/security.md; adds its figures to build/bench/summary.json
+walls:            ## flood, exhaust, overload and fuzz; adds its figures to build/bench/summary.json
 	@tools/setup walls
 	@tools/build release $(JOBS)
 	@python3 tests/walls/run.py --bin $(BUILD)/bin --out build/bench

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tries every wall of docs/security.md on this machine and prints what held: `make walls`.
+"""Tries walls of docs/security.md on this machine and prints what held: `make walls`.
 
 Writes OUT/walls.json and adds its figures to OUT/summary.json. Exit status 0 when everything held.
 """
