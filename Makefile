@@ -39,6 +39,7 @@ bench:            ## measure on an idle machine; writes build/bench/summary.json
 walls:            ## flood, exhaust, overload and fuzz; adds its figures to build/bench/summary.json
 	@tools/setup walls
 	@tools/build release $(JOBS)
+	@tools/build fuzz $(JOBS)
 	@python3 tests/walls/run.py --bin $(BUILD)/bin --out build/bench
 
 run: build        ## serve in the foreground with a state folder in build/state
@@ -48,6 +49,8 @@ functions: build  ## build every function under functions/
 	@for f in functions/*/function.toml; do $(BUILD)/bin/hybridserve build $$(dirname $$f) || exit 1; done
 
 fuzz:             ## build the fuzz targets with clang and run each for 20 s
+	@tools/setup fuzz
+	@tools/build fuzz $(JOBS)
 	@tools/fuzz 20
 
 lint:             ## folder order and formatting
