@@ -36,7 +36,7 @@ bench:            ## measure on an idle machine; writes build/bench/summary.json
 	@tools/build release $(JOBS)
 	@python3 bench/run.py --bin $(BUILD)/bin --out build/bench
 
-walls:            ## flood, exhaust, overload and fuzz; adds its figures to build/bench/summary.json
+walls:            ## flood, break out, exhaust, overload, fuzz; adds its figures to build/bench/summary.json
 	@tools/setup walls
 	@tools/build release $(JOBS)
 	@tools/build fuzz $(JOBS)
