@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <pwd.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include <system_error>
 
 #include "base/file.h"
+#include "base/regular_file.h"
 #include "base/unique_fd.h"
 #include "function/bounds.h"
 #include "function/units.h"
@@ -22,14 +22,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t kMaxSecretBytes = 16 * 1024;
-
-std::string ThisUser() {
-  const uid_t uid = ::geteuid();
-  const passwd* entry = ::getpwuid(uid);
-  const std::string number = std::to_string(uid);
-  return entry != nullptr ? "'" + std::string(entry->pw_name) + "' (uid " + number + ")"
-                          : "with uid " + number;
-}
 
 // Whether the open file lies below `folder`, by the path that the kernel knows it by.
 bool LiesBelow(int fd, const fs::path& folder) {

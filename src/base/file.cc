@@ -15,12 +15,11 @@ Result<UniqueFd> OpenFile(const std::filesystem::path& path, int flags, mode_t m
   return fd;
 }
 
-Result<std::string> ReadFile(const std::filesystem::path& path, uint64_t max_bytes) {
-  TRY_ASSIGN(UniqueFd fd, OpenFile(path, O_RDONLY));
+Result<std::string> ReadOpenFile(int fd, const std::filesystem::path& path, uint64_t max_bytes) {
   std::string content;
   char buffer[64 * 1024];
   while (true) {
-    const ssize_t got = ::read(fd.get(), buffer, sizeof(buffer));
+    const ssize_t got = ::read(fd, buffer, sizeof(buffer));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return FailErrno("read " + path.string());
     if (got == 0) return content;
@@ -30,6 +29,11 @@ Result<std::string> ReadFile(const std::filesystem::path& path, uint64_t max_byt
     }
     content.append(buffer, static_cast<size_t>(got));
   }
+}
+
+Result<std::string> ReadFile(const std::filesystem::path& path, uint64_t max_bytes) {
+  TRY_ASSIGN(const UniqueFd fd, OpenFile(path, O_RDONLY));
+  return ReadOpenFile(fd.get(), path, max_bytes);
 }
 
 Result<> WriteAll(int fd, std::string_view bytes) {
@@ -43,12 +47,15 @@ Result<> WriteAll(int fd, std::string_view bytes) {
 }
 
 Result<> WriteFileAtomically(const std::filesystem::path& path, std::string_view content,
-                             mode_t mode) {
+                             mode_t mode, std::optional<FileOwner> owner) {
   std::string temporary = path.string() + ".XXXXXX";
   UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
   if (!fd) return FailErrno("create " + temporary);
   Result<> written = WriteAll(fd.get(), content);
   if (written && ::fchmod(fd.get(), mode) != 0) written = FailErrno("chmod " + temporary);
+  if (written && owner && ::fchown(fd.get(), owner->uid, owner->gid) != 0) {
+    written = FailErrno("chown " + temporary);
+  }
   if (written && ::fsync(fd.get()) != 0) written = FailErrno("sync " + temporary);
   if (written && ::rename(temporary.c_str(), path.c_str()) != 0) {
     written = FailErrno("rename " + temporary + " to " + path.string());

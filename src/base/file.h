@@ -3,7 +3,10 @@
 // Thread rule: safe from any thread; two writers of one path do not mix, the last rename wins.
 #pragma once
 
+#include <sys/types.h>
+
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,10 +20,17 @@ Result<UniqueFd> OpenFile(const std::filesystem::path& path, int flags, mode_t m
 
 /// The whole file; kTooLarge when it has more than `max_bytes`.
 Result<std::string> ReadFile(const std::filesystem::path& path, uint64_t max_bytes = 64u << 20);
+/// The same for a file that is open, from its position on; `path` only names it in errors.
+Result<std::string> ReadOpenFile(int fd, const std::filesystem::path& path, uint64_t max_bytes);
+
+struct FileOwner {
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
 
 /// Writes a temporary file beside `path`, syncs it and renames it into place.
 Result<> WriteFileAtomically(const std::filesystem::path& path, std::string_view content,
-                             mode_t mode = 0644);
+                             mode_t mode = 0644, std::optional<FileOwner> owner = {});
 
 /// Writes all of `bytes`, going on after short writes and EINTR.
 Result<> WriteAll(int fd, std::string_view bytes);
