@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "executors/common/module_table.h"
+#include "executors/common/precedence.h"
 #include "executors/common/receivers.h"
 #include "executors/common/watchdog.h"
 #include "ipc/seqpacket.h"
@@ -57,15 +58,30 @@ class Body {
   size_t size_ = 0;
 };
 
+// What the threads of an executor share; lasts as long as the process.
+struct Shared {
+  ModuleTable& modules;
+  Receivers& receivers;
+  Watchdog& watchdog;
+  Precedence& precedence;
+  int socket;
+};
+
 // Serves one invocation after another on one thread.
 class Worker {
  public:
-  Worker(ModuleTable& modules, Receivers& receivers, Guard& guard, int socket)
-      : modules_(modules), receivers_(receivers), wasi_(guard), socket_(socket) {}
+  Worker(const Shared& shared, uint32_t index)
+      : modules_(shared.modules),
+        receivers_(shared.receivers),
+        precedence_(shared.precedence),
+        index_(index),
+        wasi_(shared.watchdog.guard(index)),
+        socket_(shared.socket) {}
 
-  // Returns when the socket is closed.
+  // Returns when the socket is closed, or when a guest has cost the thread its priority.
   void Loop() {
-    while (true) {
+    precedence_.Enter(index_);
+    while (!precedence_.Lowered(index_)) {
       const std::span<char> buffer(buffer_.get(), ipc::kMaxDatagramBytes);
       receivers_.Enter(place_);
       Result<ipc::Received> received = ipc::Receive(socket_, buffer, ipc::Wait::kBlock);
@@ -118,8 +134,10 @@ class Worker {
                  .body = invoke.body_in_file ? body.view() : invoke.body,
                  .folders = loaded.folders,
                  .output_limit_bytes = loaded.load.output_limit_bytes});
+    precedence_.Begin(index_, loaded.history);
     RunResult result = loaded.module->Run(wasi_);
     wasi_.guard().End();
+    precedence_.End(index_, loaded.history);
     wasi_.End();
     outcome.kind = result.kind;
     outcome.exit_status = result.exit_status;
@@ -161,11 +179,21 @@ class Worker {
   ModuleTable& modules_;
   Receivers& receivers_;
   Receivers::Place place_;
+  Precedence& precedence_;
+  uint32_t index_;
   wasi::Wasi wasi_;
   int socket_;
   std::unique_ptr<char[]> buffer_ = std::make_unique_for_overwrite<char[]>(ipc::kMaxDatagramBytes);
   std::string message_;
 };
+
+// A worker's thread, and another one in its place once it has lost its priority.
+void StartWorker(const Shared& shared, uint32_t index) {
+  std::thread([&shared, index] {
+    Worker(shared, index).Loop();
+    if (shared.precedence.Lowered(index)) shared.precedence.Replace(index);
+  }).detach();
+}
 
 Result<> ControlLoop(int socket, ModuleTable& modules, Watchdog& watchdog) {
   std::array<char, 256> buffer;
@@ -193,14 +221,13 @@ void RunExecutor(Engine& engine, const ExecutorOptions& options) {
   ModuleTable modules(engine);
   Receivers receivers;
   Watchdog watchdog(options.threads, [&engine] { engine.Interrupt(); });
-  std::vector<std::thread> threads;
-  threads.reserve(options.threads);
+  const Shared* workers = nullptr;
+  Precedence precedence(watchdog, options.threads,
+                        [&workers](uint32_t index) { StartWorker(*workers, index); });
+  const Shared shared{modules, receivers, watchdog, precedence, options.data_socket};
+  workers = &shared;
   try {
-    for (uint32_t i = 0; i < options.threads; ++i) {
-      threads.emplace_back([&modules, &receivers, &watchdog, &options, i] {
-        Worker(modules, receivers, watchdog.guard(i), options.data_socket).Loop();
-      });
-    }
+    for (uint32_t i = 0; i < options.threads; ++i) StartWorker(shared, i);
   } catch (const std::system_error& error) {
     (void)std::fprintf(stderr, "executor: cannot start %u threads: %s\n", options.threads,
                        error.what());

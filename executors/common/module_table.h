@@ -17,6 +17,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "executors/common/engine.h"
+#include "executors/common/precedence.h"
 
 namespace hybridserve {
 
@@ -26,6 +27,7 @@ struct LoadedModule {
   std::vector<UniqueFd> folder_fds;
   std::vector<wasi::Folder> folders;
   std::unique_ptr<Module> module;
+  Precedence::History history;
 };
 
 class ModuleTable {

@@ -8,8 +8,8 @@
 // no guest runs it sleeps for ever, and a Begin wakes it only when its deadline is earlier than all
 // known ones. With equal timeouts that is once a timeout, not once an invocation.
 //
-// Thread rule: Cancel from any thread; a Guard's Begin, End, Check and WaitUntil only from its
-// worker.
+// Thread rule: Cancel and a Guard's id and Check from any thread; its Begin, End and WaitUntil only
+// from its worker.
 #pragma once
 
 #include <atomic>
@@ -41,6 +41,8 @@ class Guard {
   void Begin(uint64_t id, SteadyClock::time_point deadline);
   void End();
 
+  /// The invocation that runs; 0: none does.
+  [[nodiscard]] uint64_t id() const { return id_.load(); }
   /// Whether the guest has to end now.
   [[nodiscard]] Stop Check() const;
   /// Sleeps until `when`, or until the guest has to end.

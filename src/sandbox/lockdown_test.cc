@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -63,6 +64,9 @@ long TryRaiseLimit() {
   return ::syscall(SYS_prlimit64, 0, 7, limit, nullptr);
 }
 long TryKeepPrivileges() { return ::prctl(PR_SET_DUMPABLE, 1); }
+long TryLowPriority() { return ::setpriority(PRIO_PROCESS, 0, 19); }
+long TryHighPriority() { return ::setpriority(PRIO_PROCESS, 0, -5); }
+long TryLowerUser() { return ::setpriority(PRIO_USER, 0, 19); }
 long TryUnshare() { return ::syscall(SYS_unshare, 0x10000000); }
 
 long TryTcpConnection() {
@@ -219,6 +223,9 @@ INSTANTIATE_TEST_SUITE_P(
         LockdownCase{"ExecutorSignalsNobody", Profile::kExecutor, TryKill, EPERM},
         LockdownCase{"ExecutorRaisesNoLimit", Profile::kExecutor, TryRaiseLimit, EPERM},
         LockdownCase{"ExecutorStaysUndumpable", Profile::kExecutor, TryKeepPrivileges, EPERM},
+        LockdownCase{"ExecutorLowersItsPriority", Profile::kExecutor, TryLowPriority, 0},
+        LockdownCase{"ExecutorRaisesNoPriority", Profile::kExecutor, TryHighPriority, EACCES},
+        LockdownCase{"ExecutorLowersNoUser", Profile::kExecutor, TryLowerUser, EPERM},
         LockdownCase{"ExecutorMakesNoNamespace", Profile::kExecutor, TryUnshare, EPERM},
         LockdownCase{"ExecutorStartsThreads", Profile::kExecutor, TryThread, 0},
         LockdownCase{"ExecutorMapsCode", Profile::kExecutor, TryMap, 0},

@@ -19,6 +19,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -368,6 +369,14 @@ std::vector<ArgumentRule> ConfinedRules() {
   return rules;
 }
 
+// An executor also lowers the priority of its own threads; RLIMIT_NICE keeps it from raising any.
+std::vector<ArgumentRule> ExecutorRules() {
+  std::vector<ArgumentRule> rules = ConfinedRules();
+  rules.push_back({"getpriority", {Equals(0, PRIO_PROCESS)}});
+  rules.push_back({"setpriority", {Equals(0, PRIO_PROCESS)}});
+  return rules;
+}
+
 std::vector<ArgumentRule> ServerRules() {
   std::vector<ArgumentRule> rules = ConfinedRules();
   constexpr uint64_t kSocketFlags = SOCK_CLOEXEC | SOCK_NONBLOCK;
@@ -405,6 +414,7 @@ std::vector<std::span<const char* const>> AllowedCalls(Filter filter) {
 
 std::vector<ArgumentRule> AllowedWithArguments(Filter filter) {
   if (filter == Filter::kServer) return ServerRules();
+  if (filter == Filter::kExecutor) return ExecutorRules();
   const bool container = filter == Filter::kContainer || filter == Filter::kProgram;
   return container ? ContainerRules() : ConfinedRules();
 }
