@@ -238,6 +238,10 @@ Awaitable<LauncherAbilities> LauncherClient::Hello() {
       co_await Ask(impl_, Verb::kHello, std::string(), std::vector<int>()));
 }
 
+Awaitable<> LauncherClient::Ready() {
+  co_return Plain(co_await Ask(impl_, Verb::kReady, std::string(), std::vector<int>()));
+}
+
 Awaitable<StartedExecutor> LauncherClient::StartExecutor(ExecutorSpec spec) {
   ipc::Writer body;
   launcher::Put(body, spec);

@@ -37,6 +37,8 @@ class LauncherClient {
   ~LauncherClient();
 
   Awaitable<LauncherAbilities> Hello();
+  /// The server serves: should it die from now on, the launcher starts it again at once.
+  Awaitable<> Ready();
 
   Awaitable<StartedExecutor> StartExecutor(ExecutorSpec spec);
   Awaitable<> KillExecutor(ExecutorId id);

@@ -278,6 +278,32 @@ TEST_F(LauncherTest, ServerThatCrashesIsStartedAgainAndItsExecutorsAreGone) {
   EXPECT_EQ(Exchange(started->data.get(), "hello"), "");
 }
 
+TEST_F(LauncherTest, ServerThatServedIsStartedAgainAtOnceHoweverOftenItDies) {
+  StartLauncher();
+  AcceptServer();
+  const auto begun = std::chrono::steady_clock::now();
+  for (int i = 0; i < 7; ++i) {
+    ASSERT_TRUE(Wait(client_->Hello()));
+    ASSERT_TRUE(Wait(client_->Ready()));
+    TellServer('c');
+    AcceptServer();
+  }
+  // With the delays of a server that cannot start it would be 12.7 s.
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(5));
+}
+
+TEST_F(LauncherTest, ServerThatDiesBeforeItServesIsStartedAgainEverMoreSlowly) {
+  StartLauncher();
+  AcceptServer();
+  const auto begun = std::chrono::steady_clock::now();
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(Wait(client_->Hello()));
+    TellServer('c');
+    AcceptServer();
+  }
+  EXPECT_GE(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(100 + 200 + 400));
+}
+
 TEST_F(LauncherTest, ServerThatCannotServeEndsTheNodeWithItsStatus) {
   StartLauncher();
   AcceptServer();

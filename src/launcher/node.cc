@@ -212,4 +212,9 @@ void Node::Do(Asker asker, const OpenFolderRequest& request, std::vector<UniqueF
   Answer(asker, std::string(), OneFd(std::move(*folder)));
 }
 
+void Node::Do(Asker asker, const ReadyRequest&, std::vector<UniqueFd>&) {
+  server_.OnReady();
+  Answer(asker, std::string());
+}
+
 }  // namespace hybridserve::launcher

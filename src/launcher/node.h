@@ -63,6 +63,7 @@ class Node {
   void Do(Asker asker, const DestroySandboxRequest& request, std::vector<UniqueFd>& fds);
   void Do(Asker asker, const ListRequest& request, std::vector<UniqueFd>& fds);
   void Do(Asker asker, const OpenFolderRequest& request, std::vector<UniqueFd>& fds);
+  void Do(Asker asker, const ReadyRequest& request, std::vector<UniqueFd>& fds);
 
   EventLoop& loop_;
   Options options_;

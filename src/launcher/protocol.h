@@ -38,6 +38,7 @@ enum class Verb : uint16_t {
   kDestroySandbox,
   kList,
   kOpenFolder,
+  kReady,
   kAnswer = 100,
   kExecutorExited,
   kSandboxExited,

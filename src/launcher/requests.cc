@@ -201,6 +201,8 @@ Result<RequestBody> DecodeBody(Verb verb, ipc::Reader& reader) {
       return ListRequest{GetId<ContainerId>(reader)};
     case Verb::kOpenFolder:
       return Get<OpenFolderRequest>(reader);
+    case Verb::kReady:
+      return ReadyRequest{};
     default:
       return Refuse("the verb " + std::to_string(static_cast<int>(verb)) + " is unknown");
   }

@@ -43,11 +43,13 @@ struct DestroySandboxRequest {
 struct ListRequest {
   ContainerId after;
 };
+struct ReadyRequest {};
 
 using RequestBody =
     std::variant<HelloRequest, ExecutorSpec, KillExecutorRequest, JobSpec, UnpackImageRequest,
                  RemoveImageRequest, CreateSandboxRequest, StartSandboxRequest, MakeSocketsRequest,
-                 StatsRequest, DestroySandboxRequest, ListRequest, OpenFolderRequest>;
+                 StatsRequest, DestroySandboxRequest, ListRequest, OpenFolderRequest,
+                 ReadyRequest>;
 
 /// Decodes the body of a request whose header is read, and checks every value. `fds` is how many
 /// descriptors came with it.

@@ -21,7 +21,6 @@ constexpr int kExecFailed = 126;
 constexpr int kMaxSilentCrashes = 5;
 constexpr std::chrono::milliseconds kFirstDelay{100};
 constexpr std::chrono::milliseconds kLastDelay{10'000};
-constexpr std::chrono::minutes kStableAfter{1};
 
 // Statuses that a new start would only repeat; see ExitCode().
 bool EndsNode(int status) {
@@ -76,8 +75,8 @@ Result<> ServerProcess::Start() {
                (void)WriteAll(2, "hybridserve-launcher: " + ran.error().message + "\n");
                return kExecFailed;
              }));
-  started_at_ = EventLoop::Clock::now();
   said_hello_ = false;
+  ready_ = false;
   TRY(loop_.Watch(child_.pidfd.get(), EventLoop::Interest::kRead, [this] { OnExit(); }));
   events_.started(std::move(sockets.first));
   return {};
@@ -101,8 +100,7 @@ void ServerProcess::OnExit() {
     spdlog::error("the server failed to start {} times; giving up", kMaxSilentCrashes);
     return events_.ended(status);
   }
-  const bool stable = EventLoop::Clock::now() - started_at_ > kStableAfter;
-  delay_ = delay_.count() == 0 || stable ? kFirstDelay : std::min(delay_ * 2, kLastDelay);
+  delay_ = ready_ ? delay_.zero() : std::clamp(delay_ * 2, kFirstDelay, kLastDelay);
   spdlog::error("the server ended with status {}; starting it again in {} ms", status,
                 delay_.count());
   events_.crashed();

@@ -3,9 +3,9 @@
 //
 // The server ends the node by its exit status: 0 (it was asked to), and those of Code that a new
 // start cannot mend (bad configuration 2, something missing 3, not allowed 4, a port in use 5,
-// not supported 6). Anything else is a crash: it is started again, after 100 ms, doubling to 10 s,
-// and from 100 ms again once it has run for a minute. A server that crashes five times without ever
-// having said Hello ends the node with its status.
+// not supported 6). Anything else is a crash. A server that was ready is started again at once; one
+// that crashed before, after 100 ms, doubling to 10 s until one is ready. A server that crashes five
+// times without ever having said Hello ends the node with its status.
 //
 // Thread rule: one thread, the loop's.
 #pragma once
@@ -41,6 +41,8 @@ class ServerProcess {
   Result<> Start();
   /// It has said Hello: what happens from now on is no failure to start.
   void OnHello() { said_hello_ = true; }
+  /// It serves: the next one is started without a delay.
+  void OnReady() { ready_ = true; }
   /// Passes a signal on; the second time it is SIGKILL. From then on its end is the node's end.
   void Stop(int signal);
   [[nodiscard]] bool Owns(pid_t pid) const { return child_ && child_.pid == pid; }
@@ -54,11 +56,11 @@ class ServerProcess {
   User user_;
   Events events_;
   sandbox::Child child_;
-  EventLoop::Clock::time_point started_at_;
   EventLoop::TimerId restart_;
   std::chrono::milliseconds delay_{0};
   int silent_crashes_ = 0;
   bool said_hello_ = false;
+  bool ready_ = false;
   bool stopping_ = false;
 };
 

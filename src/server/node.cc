@@ -295,7 +295,9 @@ Awaitable<> Node::Start() {
     if (!adopted) spdlog::warn("cannot adopt containers: {}", adopted.error().message);
   }
   auto opened = co_await node.OpenDoors();
-  co_return opened;
+  if (!opened) co_return opened;
+  auto told = co_await node.launcher.Ready();
+  co_return told;
 }
 
 Awaitable<> Node::Stop() {
