@@ -529,4 +529,9 @@ void ClientConnection::CloseIdle() {
   socket_.cancel(ignored);
 }
 
+bool ClientConnection::HasUnread() const {
+  boost::system::error_code error;
+  return socket_.available(error) > 0 && !error;
+}
+
 }  // namespace hybridserve

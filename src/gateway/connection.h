@@ -78,6 +78,7 @@ class ClientConnection final : public Exchange, public Watched {
   [[nodiscard]] int watched_socket() const override;
   void Abandon() override;
   void CloseIdle() override;
+  [[nodiscard]] bool HasUnread() const override;
 
  private:
   enum class Phase : uint8_t { kIdle, kHead, kRouter, kLinger };

@@ -64,7 +64,10 @@ bool Connections::CloseLongestIdle() {
 
 void Connections::Drain(std::function<void()> when_empty) {
   gate_.Close(std::move(when_empty));
-  for (Watched& connection : idle_) connection.CloseIdle();
+  // A request that has arrived is in flight, read or not: it is answered, and its connection closed.
+  for (Watched& connection : idle_) {
+    if (!connection.HasUnread()) connection.CloseIdle();
+  }
 }
 
 void Connections::AbandonAll() {

@@ -39,6 +39,8 @@ class Watched : public boost::intrusive::list_base_hook<
   virtual void Abandon() = 0;
   /// Ends a connection that waits for a request.
   virtual void CloseIdle() = 0;
+  /// Whether a client has sent something that is not read yet.
+  [[nodiscard]] virtual bool HasUnread() const = 0;
 };
 
 class Connections {

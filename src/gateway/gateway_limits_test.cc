@@ -206,6 +206,20 @@ TEST_F(GatewayTest, DrainingFinishesWhatRunsAndClosesWhatIsIdle) {
   EXPECT_TRUE(*ended);
 }
 
+TEST_F(GatewayTest, DrainingAnswersWhatHasArrivedAndIsNotRead) {
+  Client client = Connect();
+  EXPECT_EQ(client.Exchange(Get("/healthz"))->status, 200);
+  client.Send(Get("/healthz"));
+  std::optional<Result<>> ended;
+  StartDrain(loop_, *gateway_, ended);
+  const auto answer = client.Read();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 200);
+  EXPECT_EQ(answer->Get("Connection"), "close");
+  PumpUntil([&ended] { return ended.has_value(); });
+  EXPECT_TRUE(*ended);
+}
+
 TEST_F(GatewayTest, AfterTheDrainTimeoutRequestsAreEnded) {
   config_.drain_timeout = milliseconds(5);
   Restart();
