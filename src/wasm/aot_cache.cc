@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::string_view kMacHeading = "hybridserve-aot 1\n";
 constexpr std::string_view kDraftMark = ".draft.";
+constexpr std::string_view kMacDraftMark = ".mac.";  // Of WriteFileAtomically.
 constexpr size_t kMaxMacBytes = 256;
 
 Result<MacKey> ReadOrMakeKey(const std::filesystem::path& path) {
@@ -58,7 +59,9 @@ Result<AotCache> AotCache::Open(std::filesystem::path folder, const std::filesys
   // Drafts of a process that died.
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    if (entry.path().filename().string().find(kDraftMark) != std::string::npos) {
+    const std::string name = entry.path().filename().string();
+    if (name.find(kDraftMark) != std::string::npos ||
+        name.find(kMacDraftMark) != std::string::npos) {
       ::unlink(entry.path().c_str());
     }
   }

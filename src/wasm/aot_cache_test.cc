@@ -123,6 +123,15 @@ TEST_F(AotCacheTest, DraftsOfADeadProcessAreRemoved) {
   EXPECT_EQ(Files(), 0u);
 }
 
+TEST_F(AotCacheTest, HalfWrittenMacsOfADeadProcessAreRemoved) {
+  AotCache cache = Open();
+  Put(cache, "k", "code");
+  ASSERT_TRUE(WriteFileAtomically(folder_.path() / "aot" / "k.mac.Ab12Cd", "half"));
+  AotCache next = Open();
+  EXPECT_EQ(Files(), 2u);
+  EXPECT_EQ(ContentOf(next.Find("k")), "code");
+}
+
 TEST_F(AotCacheTest, DiscardedDraftLeavesNothing) {
   AotCache cache = Open();
   const auto draft = cache.Begin("k");
