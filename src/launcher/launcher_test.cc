@@ -11,6 +11,7 @@
 #include "base/digest.h"
 #include "ipc/seqpacket.h"
 #include "launcher/protocol.h"
+#include "launcher/state_folder.h"
 #include "launcher/testing/bad_datagrams.h"
 #include "launcher/testing/launcher_fixture.h"
 #include "sandbox/id_range.h"
@@ -325,6 +326,25 @@ TEST_F(LauncherTest, SecondNodeOnTheSameStateFolderIsAConflict) {
   StartLauncher();
   EXPECT_EQ(WaitForLauncher(), ExitCode(Code::kConflict));
   launcher_ = std::move(first);
+}
+
+TEST_F(LauncherTest, StateFolderIsFreeOnceItsNodeIsDeadWhateverItsChildrenDo) {
+  const User user{::geteuid(), ::getegid()};
+  auto link = ipc::MakePair();
+  ASSERT_TRUE(link);
+  // A node that dies while a child of it, a forked worker, lives as long as this test holds `link`.
+  const auto node = sandbox::Clone({}, [&] {
+    const auto folder = StateFolder::Open(state(), user);
+    if (!folder) return 1;
+    if (::fork() != 0) return 0;
+    link->first.Reset();
+    std::string buffer(ipc::kMaxDatagramBytes, '\0');
+    (void)ipc::Receive(link->second.get(), buffer, ipc::Wait::kBlock);
+    return 0;
+  });
+  ASSERT_TRUE(node);
+  EXPECT_EQ(sandbox::Reap(*node), 0);
+  EXPECT_TRUE(StateFolder::Open(state(), user));
 }
 
 TEST_F(LauncherTest, UnknownUserOrFlagIsAUsageError) {
