@@ -5,9 +5,11 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <string>
 
 #include "base/file.h"
+#include "ipc/seqpacket.h"
 
 namespace hybridserve::sandbox {
 
@@ -42,8 +44,15 @@ Result<UniqueFd> MakeSwapNamespace(uint32_t a, uint32_t b) {
 
 Result<UniqueFd> MakeMapNamespace(std::span<const IdMapping> users,
                                   std::span<const IdMapping> groups) {
-  TRY_ASSIGN(const Child child, Clone({.namespaces = CLONE_NEWUSER}, [] {
-               while (true) ::pause();
+  TRY_ASSIGN(const auto sockets, ipc::MakePair());
+  const int ours = sockets.first.get();
+  const int theirs = sockets.second.get();
+  // The child ends with this process, however that ends: it waits for the end of the socket.
+  TRY_ASSIGN(const Child child, Clone({.namespaces = CLONE_NEWUSER}, [ours, theirs] {
+               ::close(ours);
+               char nothing = 0;
+               while (::read(theirs, &nothing, 1) < 0 && errno == EINTR) {
+               }
                return 0;
              }));
   Result<UniqueFd> made = [&]() -> Result<UniqueFd> {

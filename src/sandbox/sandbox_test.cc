@@ -2,10 +2,15 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <sstream>
 #include <thread>
 
 #include "base/file.h"
@@ -223,6 +228,40 @@ TEST(Seccomp, EveryFilterCompilesAndIsShortEnough) {
     ASSERT_TRUE(program) << program.error().message;
     EXPECT_LT(program->size(), 1000u);
   }
+}
+
+// Reaps what this process inherits from those that die, until there is nothing more; false if
+// something lives on, which is then killed.
+bool EveryoneEnds() {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  while (std::chrono::steady_clock::now() < deadline) {
+    const pid_t ended = ::waitpid(-1, nullptr, WNOHANG);
+    if (ended < 0) return true;
+    if (ended == 0) std::this_thread::yield();
+  }
+  const auto left = ReadFile("/proc/thread-self/children");
+  std::istringstream pids(left ? *left : std::string());
+  for (pid_t pid = 0; pids >> pid;) ::kill(pid, SIGKILL);
+  while (::waitpid(-1, nullptr, 0) > 0) {
+  }
+  return false;
+}
+
+TEST(IdRanges, ProcessKilledWhileItMakesOneLeavesNoChild) {
+  if (::geteuid() != 0) GTEST_SKIP() << "mapping other users needs root";
+  ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+  for (int i = 0; i < 50; ++i) {
+    auto maker = Clone({}, [] {
+      while (MakeMapNamespace({kOwnerBase, kRangeBase, 1})) {
+      }
+      return 0;
+    });
+    ASSERT_TRUE(maker);
+    std::this_thread::sleep_for(std::chrono::microseconds(500 + 97 * i));  // Anywhere in its work.
+    Kill(*maker);
+    ASSERT_TRUE(EveryoneEnds()) << "after kill " << i;
+  }
+  ::prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 
 TEST(IdRanges, AreDisjointAndLeaveTheOwnersAlone) {
