@@ -5,11 +5,13 @@ import os
 import pathlib
 import signal
 import socket
+import sys
+import tempfile
 import threading
 import time
 
 from cases_routing import until_container
-from node import deploy, need_root, node, wait_for, wat, write_function
+from node import ROOT, deploy, need_root, node, wait_for, wat, write_function
 
 
 def resident_bytes(pid):
@@ -150,6 +152,18 @@ def test_a_request_is_run_once_more_and_not_twice():
             kill(own.processes("/function"))
             answer = pending.result(20)
         assert answer.status == 502 and "run again, on container" in answer.error, answer
+
+
+def test_kills_in_random_order_lose_nothing_and_leave_nothing():
+    need_root()
+    sys.path[:0] = [str(ROOT / "tests/walls"), str(ROOT / "tests/walls/parts")]
+    import kills
+    from table import Table
+    with tempfile.TemporaryDirectory() as folder:
+        table = Table(folder)
+        kills.run(table, 25)
+        counts = {name: table.metrics[name] for name in ("requests_lost", "acknowledged_lost", "orphans_left")}
+    assert table.metrics["faults_injected"] == 26 and not any(counts.values()), table.metrics
 
 
 def test_client_that_goes_away_ends_its_guest():

@@ -128,7 +128,8 @@ class Client(threading.Thread):
         # An invented reconnect now and then, beside those that faults force.
         if self.connection and self.random.random() < 0.1:
             self.drop()
-        head = (f"{method} /function/{function}{path} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n").encode()
+        line = f"{method} /function/{function}{path} HTTP/1.1"
+        head = f"{line}\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         start = time.monotonic()
         since = self.connection.since if self.connection else start
         try:

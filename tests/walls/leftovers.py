@@ -117,5 +117,5 @@ def files(state):
         if relative.parts[:1] == ("images",) and len(relative.parts) == 1:
             found += [relative / name for name in names + plain if not KNOWN_FILES.fullmatch(f"images/{name}")]
             names.clear()  # What lies in an image is its maker's.
-        found += [relative / name for name in plain if not KNOWN_FILES.fullmatch(str(relative / name).removeprefix("./"))]
+        found += [relative / name for name in plain if not KNOWN_FILES.fullmatch(str(relative / name))]
     return [f"file {path}" for path in dict.fromkeys(found)]

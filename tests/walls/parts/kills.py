@@ -270,7 +270,7 @@ def drain(table, own, functions):
     events = load.end()
     # Only a request that began before the signal was in flight.
     events["events"] = [{**event, "since": event["start"]} for event in events["events"]]
-    outcome = judge(events["events"], [("launcher", terminated, ended)])
+    outcome = judge(events["events"], [("launcher", terminated, float("inf"))])
     ended_early = outcome["gone"] + outcome["cut"]
     broken = outcome["lost"] + [event for event in ended_early if event["start"] < terminated]
     left = leftovers.until_empty(lambda: leftovers.orphans(set()) + leftovers.mounts(own.folder)
