@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
@@ -90,6 +91,12 @@ Result<> MakeFolder(const std::filesystem::path& path, mode_t mode) {
   if (!std::filesystem::is_directory(path, error)) {
     return Fail(Code::kConflict, path.string() + " exists and is not a folder");
   }
+  return {};
+}
+
+Result<> SyncFolder(const std::filesystem::path& path) {
+  TRY_ASSIGN(const UniqueFd fd, OpenFile(path, O_RDONLY | O_DIRECTORY));
+  if (::fsync(fd.get()) != 0) return FailErrno("sync " + path.string());
   return {};
 }
 

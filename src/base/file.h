@@ -28,7 +28,8 @@ struct FileOwner {
   gid_t gid = 0;
 };
 
-/// Writes a temporary file beside `path`, syncs it and renames it into place.
+/// Writes a temporary file beside `path`, syncs it and renames it into place. After a loss of power
+/// the old file may be there unless SyncFolder was called.
 Result<> WriteFileAtomically(const std::filesystem::path& path, std::string_view content,
                              mode_t mode = 0644, std::optional<FileOwner> owner = {});
 
@@ -40,6 +41,9 @@ Result<UniqueFd> SealedMemfd(const char* name, std::string_view bytes);
 
 /// Creates the folder and its parents; an existing one keeps its mode.
 Result<> MakeFolder(const std::filesystem::path& path, mode_t mode = 0755);
+
+/// Makes durable which names the folder has: what was created, renamed or removed in it.
+Result<> SyncFolder(const std::filesystem::path& path);
 
 /// The folder of the running program (from /proc/self/exe): its companions lie beside it. As it was
 /// at the first call; a process that changes its mounts calls it before.

@@ -41,7 +41,7 @@ Row RowOf(Code code) {
     case Code::kCancelled:
       return {"cancelled", 499, 130};
     case Code::kCorrupt:
-      return {"corrupt", 500, 1};
+      return {"corrupt", 500, 10};
     case Code::kInternal:
       return {"internal", 500, 1};
   }
@@ -61,6 +61,9 @@ tl::unexpected<Error> FailErrno(std::string_view what, int error_number) {
     case ENOENT:
       code = Code::kNotFound;
       break;
+    case ENOSPC:
+    case EDQUOT:
+      return Fail(Code::kUnavailable, std::string(what) + ": the disk is full");
     case EADDRINUSE:
     case EEXIST:
       code = Code::kConflict;

@@ -30,7 +30,7 @@ enum class Code : uint8_t {
   kUnavailable,      ///< The node cannot serve it now. 503 with Retry-After, exit 8.
   kTimeout,          ///< A queue, start or run timeout passed. 504, exit 9.
   kCancelled,        ///< The client went away. 499 in logs, never sent, exit 130.
-  kCorrupt,          ///< Stored data fails its check. 500, exit 1.
+  kCorrupt,          ///< Stored data fails its check. 500, exit 10.
   kInternal,         ///< A system call failed, or our own bug. 500, exit 1.
 };
 
@@ -55,7 +55,8 @@ inline tl::unexpected<Error> Wrap(Error error, std::string_view doing) {
 }
 
 /// "open /a/b: No such file or directory" for the current errno; ENOENT becomes kNotFound,
-/// EADDRINUSE and EEXIST kConflict, EACCES and EPERM kForbidden, the rest kInternal.
+/// EADDRINUSE and EEXIST kConflict, EACCES and EPERM kForbidden, ENOSPC and EDQUOT kUnavailable
+/// ("the disk is full"), the rest kInternal.
 tl::unexpected<Error> FailErrno(std::string_view what);
 tl::unexpected<Error> FailErrno(std::string_view what, int error_number);
 

@@ -23,7 +23,7 @@ constexpr const char* kFooter =
     "  hybridserve invoke hello --data edge -v\n\n"
     "`hybridserve COMMAND --help` has examples. Exit statuses: 0 done, 1 internal, 2 wrong input,\n"
     "3 not found, 4 not allowed, 5 conflict, 6 not possible here, 7 the function failed,\n"
-    "8 busy or unreachable, 9 timeout.\n";
+    "8 busy or unreachable, 9 timeout, 10 stored data is damaged.\n";
 
 /// The options of all commands while they are parsed, and what was chosen.
 struct State {
@@ -38,6 +38,7 @@ struct State {
   LogsOptions logs;
   RemoveOptions remove;
   RollbackOptions rollback;
+  RegistryOptions registry;
   std::string shell;
   std::function<Outcome(const Session&)> run;
 };
@@ -63,11 +64,14 @@ class Command {
     return command_.add_option(name, value, help)->type_name("");
   }
 
-  /// The options of a command that talks to a node.
-  void TalksToANode() {
+  void HasStateFolder() {
     Option("--state-folder", state_.common.state_folder,
            "State folder of a node on this machine (HYBRIDSERVE_STATE)")
         ->type_name("FOLDER");
+  }
+  /// The options of a command that talks to a node.
+  void TalksToANode() {
+    HasStateFolder();
     Option("--node", state_.common.node, "A node elsewhere (HYBRIDSERVE_NODE)")
         ->type_name("http://HOST:PORT");
     Option("--token-file", state_.common.token_file,
@@ -271,6 +275,22 @@ void AddNodeCommands(CLI::App& app, State& state) {
   rollback.Runs([&state](const Session& s) { return RunRollback(state.rollback, s); });
 }
 
+void AddRegistry(CLI::App& app, State& state) {
+  Command registry(
+      app, state, "registry", "Check a stopped node's registry, or restore it",
+      "  hybridserve registry check                registry, its copy, every blob\n"
+      "  hybridserve registry restore              put the copy back if it is damaged\n"
+      "  hybridserve registry restore FILE         put back a copy of your own\n"
+      "What a node acknowledged is in the copy, STATE/server/registry.db.bak.\n");
+  registry.Word("action", state.registry.action, "check or restore")
+      ->required()
+      ->check(CLI::IsMember({"check", "restore"}));
+  registry.Word("file", state.registry.file, "A registry to restore [the node's own copy]");
+  registry.HasStateFolder();
+  registry.HasOutput();
+  registry.Runs([&state](const Session& s) { return RunRegistry(state.registry, s); });
+}
+
 Outcome PrintCompletion(const std::string& shell, const Session& session) {
   TRY_ASSIGN(const std::string script, CompletionScript(shell, DescribeCommands()));
   session.terminal.Print(script);
@@ -303,6 +323,7 @@ std::unique_ptr<CLI::App> MakeApp(State& state) {
   AddAuthorCommands(*app, state);
   AddInvoke(*app, state);
   AddNodeCommands(*app, state);
+  AddRegistry(*app, state);
   AddOwnCommands(*app, state);
   return app;
 }
@@ -329,6 +350,7 @@ CommandDescription Describe(const CLI::App& command) {
       const bool function = name.starts_with("name") && description.name != "new";
       if (function) description.argument = Argument::kFunction;
       if (name == "shell") description.choices = {"bash", "zsh", "fish"};
+      if (name == "action") description.choices = {"check", "restore"};
       continue;
     }
     OptionDescription entry;

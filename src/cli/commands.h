@@ -90,6 +90,13 @@ struct RollbackOptions {
 };
 Outcome RunRollback(const RollbackOptions& options, const Session& session);
 
+struct RegistryOptions {
+  std::string action;          ///< "check" or "restore".
+  std::filesystem::path file;  ///< For restore; empty: the node's own copy.
+};
+/// Works on the state folder itself, which no node may run on.
+Outcome RunRegistry(const RegistryOptions& options, const Session& session);
+
 Outcome RunVersion(const Session& session);
 
 }  // namespace hybridserve::cli

@@ -24,7 +24,7 @@ constexpr std::chrono::milliseconds kLastDelay{10'000};
 
 // Statuses that a new start would only repeat; see ExitCode().
 bool EndsNode(int status) {
-  constexpr std::array<int, 7> kFinal{0, 2, 3, 4, 5, 6, kExecFailed};
+  constexpr std::array<int, 8> kFinal{0, 2, 3, 4, 5, 6, 10, kExecFailed};
   return std::find(kFinal.begin(), kFinal.end(), status) != kFinal.end();
 }
 

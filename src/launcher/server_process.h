@@ -3,9 +3,10 @@
 //
 // The server ends the node by its exit status: 0 (it was asked to), and those of Code that a new
 // start cannot mend (bad configuration 2, something missing 3, not allowed 4, a port in use 5,
-// not supported 6). Anything else is a crash. A server that was ready is started again at once; one
-// that crashed before, after 100 ms, doubling to 10 s until one is ready. A server that crashes
-// five times without ever having said Hello ends the node with its status.
+// not supported 6, stored data damaged 10). Anything else is a crash. A server that was ready is
+// started again at once; one that crashed before, after 100 ms, doubling to 10 s until one is
+// ready. A server that crashes five times without ever having said Hello ends the node with its
+// status.
 //
 // Thread rule: one thread, the loop's.
 #pragma once

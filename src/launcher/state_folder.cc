@@ -82,6 +82,11 @@ Result<StateFolder> StateFolder::Open(const std::filesystem::path& path, const U
   TRY(MakeFolder(real / "server", 0711));
   TRY(Own(real / "server", server, 0711));
   TRY(MakeFolder(real / "images", 0700));
+  // What the server makes durable lies below these names.
+  TRY(SyncFolder(real));
+  // Where this user may not look, the folder was made by another.
+  const Result<> above = SyncFolder(real.parent_path());
+  if (!above && above.error().code != Code::kForbidden) return tl::unexpected(above.error());
   return StateFolder(std::move(real), std::move(lock));
 }
 

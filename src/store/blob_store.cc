@@ -32,10 +32,11 @@ tl::unexpected<Error> NoBlob(const Digest& digest) {
   return Fail(Code::kNotFound, "there is no blob " + digest.value + "; upload it first");
 }
 
-Result<> SyncFolder(const fs::path& folder) {
-  TRY_ASSIGN(const UniqueFd fd, OpenFile(folder, O_RDONLY | O_DIRECTORY));
-  if (::fsync(fd.get()) != 0) return FailErrno("sync " + folder.string());
-  return {};
+// The blob's name in its folder, and the folder's. Also of a blob that was there: a process that
+// died, or another upload, may not have come as far as this.
+Result<> SyncNames(const fs::path& blob) {
+  TRY(SyncFolder(blob.parent_path()));
+  return SyncFolder(blob.parent_path().parent_path());
 }
 
 // Leftovers of uploads that a crash cut off.
@@ -86,18 +87,17 @@ Result<Digest> BlobStore::Upload::Commit() {
     // The same content is there: its grace period starts again.
     ::utimensat(AT_FDCWD, path.c_str(), nullptr, 0);
     Discard();
+    TRY(SyncNames(path));
     return digest;
   }
   if (::fchmod(fd_.get(), 0400) != 0) return FailErrno("chmod " + temporary_.string());
   if (::fsync(fd_.get()) != 0) return FailErrno("sync " + temporary_.string());
-  const bool new_folder = !fs::exists(path.parent_path(), error);
   TRY(MakeFolder(path.parent_path(), 0700));
   if (::rename(temporary_.c_str(), path.c_str()) != 0) {
     return FailErrno("rename " + temporary_.string() + " to " + path.string());
   }
   fd_.Reset();
-  TRY(SyncFolder(path.parent_path()));
-  if (new_folder) TRY(SyncFolder(path.parent_path().parent_path()));
+  TRY(SyncNames(path));
   return digest;
 }
 
@@ -107,6 +107,7 @@ Result<BlobStore> BlobStore::Open(const fs::path& folder) {
   TRY(MakeFolder(folder / "tmp", 0700));
   EmptyFolder(folder / "tmp");
   TRY(SyncFolder(folder));
+  TRY(SyncFolder(folder.has_parent_path() ? folder.parent_path() : "."));
   return BlobStore(folder);
 }
 
@@ -176,6 +177,11 @@ Result<BlobStore::Collected> BlobStore::CollectGarbage(const std::set<Digest>& r
     const fs::path path = PathOf(folder_, digest);
     struct stat status {};
     if (::stat(path.c_str(), &status) != 0) continue;
+    if (status.st_mtime > now) {
+      // The clock was set back: the grace period starts again.
+      ::utimensat(AT_FDCWD, path.c_str(), nullptr, 0);
+      continue;
+    }
     if (now - status.st_mtime < grace.count()) continue;
     if (::unlink(path.c_str()) != 0) return FailErrno("remove " + path.string());
     ++collected.blobs;

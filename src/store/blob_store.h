@@ -56,6 +56,9 @@ class BlobStore {
   /// Makes the folders where they lack. Errors: kForbidden and the like, naming the path.
   static Result<BlobStore> Open(const std::filesystem::path& folder);
 
+  /// For looking only: makes and empties nothing.
+  static BlobStore OpenToRead(const std::filesystem::path& folder) { return BlobStore(folder); }
+
   [[nodiscard]] Result<Upload> Begin() const;
   /// The whole of `bytes` as a blob.
   [[nodiscard]] Result<Digest> Put(std::string_view bytes) const;
@@ -70,7 +73,8 @@ class BlobStore {
 
   /// Every blob, in no order.
   [[nodiscard]] Result<std::vector<Digest>> List() const;
-  /// Removes blobs that are not in `referenced` and were not written or touched for `grace`.
+  /// Removes blobs that are not in `referenced` and were not written or touched for `grace`. One
+  /// from the future (the clock was set back) counts as touched now.
   [[nodiscard]] Result<Collected> CollectGarbage(const std::set<Digest>& referenced,
                                                  std::chrono::seconds grace) const;
 

@@ -3,12 +3,15 @@
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <unistd.h>
 
 #include <type_traits>
 #include <utility>
 
+#include "base/log.h"
 #include "base/unique_fd.h"
 #include "function/units.h"
+#include "store/registry_file.h"
 #include "store/registry_schema.h"
 
 namespace hybridserve {
@@ -17,6 +20,8 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::system_clock;
+
+constexpr int kLockTimeoutMs = 2000;
 
 int64_t Now() {
   return std::chrono::duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
@@ -73,6 +78,10 @@ struct Registry::Impl {
   Result<> ClaimHosts(int64_t id, const std::vector<std::string>& hosts);
   void AppendSwitch(int64_t id, RevisionId number, bool rollback);
   void Prune(int64_t id);
+  /// Seals and commits a change, and brings the copy up to date.
+  void Commit(SQLite::Transaction& transaction);
+  /// A copy that cannot be written does not undo the change, which is on the disk.
+  void Copy();
 
   const std::string path;
   SQLite::Database db;
@@ -83,13 +92,11 @@ Error Registry::Impl::ErrorOf(const SQLite::Exception& error, const std::string&
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return {Code::kConflict, "the registry " + path +
-                                   " is in use: another node runs on this state folder; stop it, "
-                                   "or use another state folder"};
+                                   " is locked by another process: another node, or a tool that "
+                                   "has the database open; end it, or use another state folder"};
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
-      return {Code::kCorrupt, "the registry " + path + " is damaged or not a database (" +
-                                  error.what() +
-                                  "); restore it, or move it away to start with an empty one"};
+      return DamagedRegistry(path, error.what());
     case SQLITE_FULL:
       return {Code::kUnavailable, "the registry " + path + " cannot grow: the disk is full"};
     case SQLITE_CANTOPEN:
@@ -104,30 +111,6 @@ Error Registry::Impl::ErrorOf(const SQLite::Exception& error, const std::string&
 
 namespace {
 
-// The database's own description of itself, before anything is changed.
-Result<int> CheckIdentity(SQLite::Database& db, const std::string& path) {
-  const int32_t application = db.execAndGet("PRAGMA application_id").getInt();
-  const int version = db.execAndGet("PRAGMA user_version").getInt();
-  const bool empty = db.execAndGet("SELECT count(*) FROM sqlite_master").getInt() == 0;
-  if (application != kRegistryApplicationId && !(empty && application == 0)) {
-    return Fail(Code::kCorrupt, path +
-                                    " is a database of some other program; move it away, or use "
-                                    "another state folder");
-  }
-  if (version > static_cast<int>(kRegistryMigrations.size())) {
-    return Fail(Code::kUnsupported, "the registry " + path + " was written by a newer version (" +
-                                        "format " + std::to_string(version) + ", this one knows " +
-                                        std::to_string(kRegistryMigrations.size()) +
-                                        "); use that version");
-  }
-  const std::string check = db.execAndGet("PRAGMA quick_check(1)").getString();
-  if (check != "ok") {
-    return Fail(Code::kCorrupt, "the registry " + path + " is damaged (" + check +
-                                    "); restore it, or move it away to start with an empty one");
-  }
-  return version;
-}
-
 void Migrate(SQLite::Database& db, int version) {
   const int newest = static_cast<int>(kRegistryMigrations.size());
   if (version == newest) return;
@@ -137,7 +120,23 @@ void Migrate(SQLite::Database& db, int version) {
   }
   db.exec("PRAGMA application_id = " + std::to_string(kRegistryApplicationId));
   db.exec("PRAGMA user_version = " + std::to_string(newest));
+  SealRegistry(db);
   transaction.commit();
+}
+
+// Whether the registry's copy holds the same. Errors: kCorrupt the copy holds more.
+Result<bool> IsCopied(const std::filesystem::path& path, const RegistryFacts& facts) {
+  const Result<RegistryFacts> copy = CheckRegistryCopy(RegistryCopyPath(path));
+  if (!copy) {
+    if (copy.error().code != Code::kNotFound) {
+      spdlog::warn("the registry's copy is damaged and written anew: {}", copy.error().message);
+    }
+    return false;
+  }
+  if (copy->generation > facts.generation) {
+    return tl::unexpected(DamagedRegistry(path, "it lacks changes that its copy has"));
+  }
+  return copy->generation == facts.generation;
 }
 
 }  // namespace
@@ -152,17 +151,27 @@ Result<std::unique_ptr<Registry>> Registry::Open(const std::filesystem::path& pa
     UniqueFd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     auto impl = std::make_unique<Impl>(path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
     SQLite::Database& db = impl->db;
+    // A tool that only has a look is waited for.
+    db.setBusyTimeout(kLockTimeoutMs);
     db.exec("PRAGMA locking_mode = EXCLUSIVE");
     db.exec("PRAGMA foreign_keys = ON");
     db.exec("PRAGMA trusted_schema = OFF");
     // Takes the exclusive lock that is held from here on; a second opener fails here.
     db.exec("BEGIN EXCLUSIVE; COMMIT");
-    TRY_ASSIGN(const int version, CheckIdentity(db, impl->path));
+    TRY_ASSIGN(const RegistryFacts facts, CheckRegistry(db, path));
+    TRY_ASSIGN(const bool copied, IsCopied(path, facts));
     db.exec("PRAGMA journal_mode = WAL");
     db.exec("PRAGMA synchronous = FULL");
-    Migrate(db, version);
+    Migrate(db, facts.version);
+    if (!copied) impl->Copy();
     return std::unique_ptr<Registry>(new Registry(std::move(impl)));
   } catch (const SQLite::Exception& error) {
+    // A table that is missing, a format that SQLite does not know or may not write.
+    const bool writable = ::access(path.c_str(), W_OK) == 0;
+    if (error.getErrorCode() == SQLITE_ERROR ||
+        (error.getErrorCode() == SQLITE_READONLY && writable)) {
+      return tl::unexpected(DamagedRegistry(path, error.what()));
+    }
     return tl::unexpected<Error>(Impl::ErrorOf(error, path.string()));
   }
 }
@@ -238,6 +247,17 @@ void Registry::Impl::Prune(int64_t id) {
   switches.exec();
 }
 
+void Registry::Impl::Commit(SQLite::Transaction& transaction) {
+  SealRegistry(db);
+  transaction.commit();
+  Copy();
+}
+
+void Registry::Impl::Copy() {
+  const Result<> copied = WriteRegistryCopy(db, path);
+  if (!copied) spdlog::warn("the registry's copy is out of date: {}", copied.error().message);
+}
+
 Result<Registry::Deployment> Registry::Deploy(const RevisionContent& content,
                                               const std::vector<std::string>& hosts) {
   return impl_->Guard([&]() -> Result<Deployment> {
@@ -270,7 +290,7 @@ Result<Registry::Deployment> Registry::Deploy(const RevisionContent& content,
     insert.exec();
     impl_->AppendSwitch(id, number, false);
     impl_->Prune(id);
-    transaction.commit();
+    impl_->Commit(transaction);
     std::optional<Revision> added = impl_->Select("r.number = ?2", content.function, number);
     return Deployment{std::move(*added), true};
   });
@@ -285,7 +305,7 @@ Result<> Registry::SwitchTo(const FunctionName& function, RevisionId number,
     SQLite::Transaction transaction(impl_->db);
     TRY(impl_->ClaimHosts(*id, hosts));
     impl_->AppendSwitch(*id, number, true);
-    transaction.commit();
+    impl_->Commit(transaction);
     return {};
   });
 }
@@ -303,7 +323,7 @@ Result<> Registry::Remove(const FunctionName& function) {
       statement.bind(1, *id);
       statement.exec();
     }
-    transaction.commit();
+    impl_->Commit(transaction);
     return {};
   });
 }
@@ -380,12 +400,15 @@ Result<std::set<Digest>> Registry::ReferencedBlobs() {
 
 Result<> Registry::RecordImage(const Digest& image, const std::string& config) {
   return impl_->Guard([&]() -> Result<> {
+    SQLite::Transaction transaction(impl_->db);
     SQLite::Statement insert(impl_->db,
                              "INSERT INTO images (image, config) VALUES (?1, ?2) ON CONFLICT "
                              "(image) DO UPDATE SET config = ?2 WHERE ?2 NOT IN ('', config)");
     insert.bind(1, image.value);
     insert.bind(2, config);
     insert.exec();
+    SealRegistry(impl_->db);
+    transaction.commit();
     return {};
   });
 }
@@ -403,9 +426,12 @@ Result<std::vector<Digest>> Registry::UnreferencedImages() {
 
 Result<> Registry::ForgetImage(const Digest& image) {
   return impl_->Guard([&]() -> Result<> {
+    SQLite::Transaction transaction(impl_->db);
     SQLite::Statement remove(impl_->db, "DELETE FROM images WHERE image = ?");
     remove.bind(1, image.value);
     remove.exec();
+    SealRegistry(impl_->db);
+    transaction.commit();
     return {};
   });
 }

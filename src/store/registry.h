@@ -6,8 +6,8 @@
 // restart cannot pass for one of another revision.
 //
 // Durable: write-ahead log with synchronous=FULL, so what a call has acknowledged survives kill -9
-// and a loss of power. The database is held exclusively: a second node on the same state folder is
-// told so (kConflict).
+// and a loss of power, and is in a copy beside the database (registry_file.h). The database is held
+// exclusively: a second node on the same state folder is told so (kConflict).
 //
 // Thread rule: one thread at a time. Everything here waits for the disk: keep it off the event
 // loop.
@@ -56,8 +56,9 @@ class Registry {
   /// Revisions kept per function; the oldest that are not current are forgotten by Deploy.
   static constexpr int kKeptRevisions = 10;
 
-  /// Creates the database where it lacks. Errors: kConflict another process has it open; kCorrupt
-  /// it is damaged or not a registry; kUnsupported a newer version wrote it.
+  /// Creates the database where it lacks. Errors: kConflict another process has it locked, for 2 s
+  /// at least; kCorrupt it is damaged, lacks what its copy has, or is not a registry; kUnsupported
+  /// a newer version wrote it.
   static Result<std::unique_ptr<Registry>> Open(const std::filesystem::path& path);
   ~Registry();
 

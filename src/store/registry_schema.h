@@ -51,6 +51,17 @@ CREATE TABLE hosts (         -- Of current revisions only.
   function INTEGER NOT NULL REFERENCES functions (id)
 ) STRICT, WITHOUT ROWID;
 )sql",
+    R"sql(
+CREATE TABLE seal (          -- One row, written by each change (registry_file.h).
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  generation INTEGER NOT NULL,
+  content TEXT NOT NULL      -- SHA-256 over the generation and every other row.
+) STRICT;
+INSERT INTO seal (id, generation, content) VALUES (1, 0, '');
+)sql",
 };
+
+/// From this version on a registry has its seal.
+inline constexpr int kFirstSealedVersion = 2;
 
 }  // namespace hybridserve

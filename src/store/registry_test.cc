@@ -247,7 +247,7 @@ TEST_F(RegistryTest, AFileThatIsNoDatabaseIsRefusedAndLeftAlone) {
   const auto registry = Registry::Open(Path());
   ASSERT_FALSE(registry);
   EXPECT_EQ(registry.error().code, Code::kCorrupt);
-  EXPECT_THAT(registry.error().message, HasSubstr("move it away"));
+  EXPECT_THAT(registry.error().message, HasSubstr("registry restore"));
   EXPECT_EQ(ReadFile(Path()).value(), std::string(8192, 'x'));
 }
 

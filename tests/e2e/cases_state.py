@@ -144,3 +144,41 @@ def test_code_is_compiled_at_the_first_request_when_asked():
         assert not [f for f in aot.rglob("*") if f.is_file()]
         assert own.get("/function/fixture/").status == 200
         assert [f for f in aot.rglob("*") if f.is_file()]
+
+
+def stopped(own):
+    own.terminate()
+    assert own.process.wait(30) == 0, own.output()
+    own.log.close()
+
+
+def refused_start(own):
+    """Starts the node, which must end by itself; its exit status, and what it said since."""
+    before = len(own.output())
+    own.start(wait=False)
+    status = own.process.wait(30)
+    own.log.close()
+    return status, own.output()[before:]
+
+
+def test_damaged_registry_is_refused_with_the_command_that_restores_it():
+    with node({"policy": {"default": "wasm-only"}}) as own:
+        deploy(own, "one")
+        deploy(own, "two")
+        own.cli("remove", "two")
+        running = own.cli("registry", "check", check=False)
+        assert running.returncode == 5 and "stop it first" in running.stderr, running
+        stopped(own)
+        registry = own.state / "server" / "registry.db"
+        for damage in (b"no database", b""):
+            registry.write_bytes(damage)
+            status, said = refused_start(own)
+            assert status == 10, (status, said)
+            assert f"hybridserve registry restore --state-folder {own.state}" in said, said
+            checked = own.cli("registry", "check", check=False)
+            assert checked.returncode == 10 and "damaged" in checked.stdout, checked
+            assert "restored 1 functions" in own.cli("registry", "restore").stdout
+            assert own.cli("registry", "check", "--output", "json").returncode == 0
+        own.start()
+        assert own.functions() == ["one"]
+        assert own.get("/function/one/").status == 200
