@@ -27,11 +27,11 @@ bool LiesIn(const fs::path& path, const fs::path& folder) {
   return !relative.empty() && *relative.begin() != "..";
 }
 
-// Keeps an image from being collected while a deploy needs it.
+// Keeps an image or a module from being collected while a deploy needs it.
 class Need {
  public:
-  Need(std::multiset<Digest>& needed, const Digest& image)
-      : needed_(needed), place_(needed.insert(image)) {}
+  Need(std::multiset<Digest>& needed, const Digest& blob)
+      : needed_(needed), place_(needed.insert(blob)) {}
   ~Need() { needed_.erase(place_); }
   Need(const Need&) = delete;
   Need& operator=(const Need&) = delete;
@@ -209,10 +209,11 @@ Awaitable<DeployOutcome> Deployer::Deploy(DeployRequest request, Progress progre
   Impl& impl = *impl_;
   CO_TRY(CheckFunctionName(request.manifest.name.value));
   CO_TRY(impl.CheckRequest(request));
+  const Need module_need(impl.needed, request.module);
+  const Need image_need(impl.needed, request.image);
   auto check = [&impl, &request] { return impl.CheckFiles(request); };
   CO_TRY_ASSIGN(auto environment, co_await impl.control.Run(check));
 
-  const Need need(impl.needed_images, request.image);
   Revision candidate;
   candidate.content.function = request.manifest.name;
   candidate.content.module = request.module;
@@ -249,7 +250,7 @@ Awaitable<DeployOutcome> Deployer::Impl::Rollback(FunctionName name, std::option
   auto load = [this, &name, to] { return LoadTarget(name, to); };
   CO_TRY_ASSIGN(Loaded target, co_await control.Run(load));
   CO_TRY(CheckNode(target.manifest));
-  const Need need(needed_images, target.revision.content.image);
+  const Need need(needed, target.revision.content.image);
   DeployedPtr to_compile = MakeDeployed(target.revision, target.manifest, target.environment);
   CO_TRY(co_await Compile(std::move(to_compile), {}));
   CO_TRY(co_await Unpack(target.revision.content.image, {}));

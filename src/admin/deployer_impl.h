@@ -78,8 +78,8 @@ struct Deployer::Impl {
   Registry& registry;
 
   std::map<std::string, Entry> entries;
-  /// Images that deploys under way need: a collection must not take them.
-  std::multiset<Digest> needed_images;
+  /// Images and modules that deploys under way need: a collection must not take them.
+  std::multiset<Digest> needed;
   AsyncLock image_lock;  ///< Unpacking and removing images: one at a time.
   Gate gate;
   bool stopping = false;

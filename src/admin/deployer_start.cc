@@ -130,9 +130,12 @@ void Deployer::Impl::CollectSoon() {
 }
 
 asio::awaitable<void> Deployer::Impl::CollectGarbage() {
+  // A deploy that begins later looks for its blobs after this job.
+  const std::set<Digest> under_way(needed.begin(), needed.end());
   std::set<Digest> referenced;
-  auto collect = [this, &referenced]() -> Result<std::vector<Digest>> {
+  auto collect = [this, &under_way, &referenced]() -> Result<std::vector<Digest>> {
     TRY_ASSIGN(referenced, registry.ReferencedBlobs());
+    referenced.insert(under_way.begin(), under_way.end());
     TRY_ASSIGN(const BlobStore::Collected collected,
                blobs.CollectGarbage(referenced, options.blob_grace));
     if (collected.blobs > 0) {
@@ -160,12 +163,12 @@ asio::awaitable<void> Deployer::Impl::CollectGarbage() {
 Awaitable<> Deployer::Impl::CollectImage(Digest image) {
   const AsyncLock::Guard guard = co_await image_lock.Lock();
   // A deploy may have taken the image into use since it was listed. One that ended is in the
-  // registry; one under way, up to and with its commit, is in needed_images.
+  // registry; one under way, up to and with its commit, is in needed.
   auto still = [this] { return registry.UnreferencedImages(); };
   CO_TRY_ASSIGN(const std::vector<Digest> unreferenced, co_await control.Run(still));
   const bool found =
       std::find(unreferenced.begin(), unreferenced.end(), image) != unreferenced.end();
-  if (!found || needed_images.contains(image)) co_return Result<>();
+  if (!found || needed.contains(image)) co_return Result<>();
   CO_TRY(co_await images->Remove(image));
   auto forget = [this, &image] { return registry.ForgetImage(image); };
   co_return co_await control.Run(forget);

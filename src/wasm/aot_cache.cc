@@ -151,7 +151,8 @@ AotCache::NativeCode AotCache::Hold(const std::string& key, UniqueFd fd,
 }
 
 size_t AotCache::CollectGarbage(const std::set<std::string>& kept, std::chrono::seconds grace) {
-  const auto oldest_kept = std::filesystem::file_time_type::clock::now() - grace;
+  const auto now = std::filesystem::file_time_type::clock::now();
+  const auto oldest_kept = now - grace;
   std::set<std::string> gone;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(folder_, error)) {
@@ -160,6 +161,11 @@ size_t AotCache::CollectGarbage(const std::set<std::string>& kept, std::chrono::
     const std::string key = entry.path().stem().string();
     std::error_code vanished;
     const auto touched = entry.last_write_time(vanished);
+    // The clock was set back: the grace period starts again.
+    if (!vanished && touched > now) {
+      std::filesystem::last_write_time(entry.path(), now, vanished);
+      continue;
+    }
     if (!vanished && touched <= oldest_kept && !kept.contains(key)) gone.insert(key);
   }
   for (const std::string& key : gone) Remove(key);

@@ -56,7 +56,8 @@ class AotCache {
 
   /// Deletes the entry, if there is one.
   void Remove(const std::string& key);
-  /// Deletes entries that are not in `kept` and have not been touched for `grace`. Returns how many.
+  /// Deletes entries that are not in `kept` and have not been touched for `grace`; one from the
+  /// future (the clock was set back) counts as touched now. Returns how many.
   size_t CollectGarbage(const std::set<std::string>& kept, std::chrono::seconds grace);
 
  private:
