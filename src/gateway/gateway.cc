@@ -22,6 +22,8 @@ namespace {
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 // After an accept that failed for want of descriptors or memory: some may be free again by then.
 constexpr std::chrono::milliseconds kAcceptPause{100};
+// For a connection that was closed to make room: its coroutine ends first.
+constexpr std::chrono::milliseconds kRoomPause{1};
 // For cancelled requests to let go of what they hold.
 constexpr std::chrono::seconds kAbandonTime{5};
 
@@ -80,8 +82,11 @@ asio::awaitable<void> Gateway::Impl::Accept(std::shared_ptr<Impl> self) {
     }
     if (!self->acceptor.is_open()) break;
     if (error == asio::error::connection_aborted || error == asio::error::interrupted) continue;
-    spdlog::warn("accept: {}", error.message());
-    pause.expires_after(kAcceptPause);
+    // Out of descriptors: an idle connection makes room, one at a time.
+    const bool makes_room =
+        error == asio::error::no_descriptors && self->context->connections.CloseLongestIdle();
+    if (!makes_room) spdlog::warn("accept: {}", error.message());
+    pause.expires_after(makes_room ? kRoomPause : kAcceptPause);
     co_await pause.async_wait(kAwait);
   }
 }

@@ -5,6 +5,7 @@
 #include <sqlite3.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <string_view>
 
@@ -87,7 +88,8 @@ Result<RegistryFacts> CheckRegistry(SQLite::Database& db, const fs::path& path) 
                     "); use that version, or, if there was none, put its copy back: " +
                     RestoreCommand(path));
   }
-  const std::string check = db.execAndGet("PRAGMA quick_check(1)").getString();
+  std::string check = db.execAndGet("PRAGMA quick_check(1)").getString();
+  std::ranges::replace(check, '\n', ' ');
   if (check != "ok") return tl::unexpected(DamagedRegistry(path, check));
   if (facts.version < kFirstSealedVersion) return facts;
   TRY_ASSIGN(facts.generation, CheckSeal(db, path));

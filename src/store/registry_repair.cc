@@ -39,6 +39,8 @@ void Examine(const fs::path& work, RegistryFileReport& report) {
     const Result<RegistryFacts> facts = CheckRegistry(db, report.path);
     if (facts) report.generation = facts->generation;
     if (!facts) report.problem = facts.error().message;
+    // Nothing is in it yet, not even a table: the power went at the very first start.
+    if (facts && facts->version == 0) return;
     ReadFunctions(db, report.functions);
   } catch (const SQLite::Exception& error) {
     if (report.problem.empty()) report.problem = DamagedRegistry(report.path, error.what()).message;

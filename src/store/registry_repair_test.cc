@@ -101,6 +101,14 @@ TEST_F(RegistryRepairTest, AWholeRegistryIsLeftAlone) {
   EXPECT_EQ(ReadFile(Path()).value(), before);
 }
 
+TEST_F(RegistryRepairTest, AnEmptyFileWithoutACopyIsARegistryInTheMaking) {
+  std::ofstream(Path(), std::ios::binary).close();
+  const Result<RegistryReport> report = CheckRegistryFolder(folder_.path());
+  ASSERT_TRUE(report);
+  EXPECT_TRUE(report->registry_ok()) << report->registry.problem;
+  EXPECT_TRUE(Registry::Open(Path()));
+}
+
 TEST_F(RegistryRepairTest, ARefusalNamesTheCommandAndTheCopyHasEverything) {
   MakeRegistry();
   const std::string contents = ContentsNow();

@@ -12,7 +12,7 @@ from node import command_of, descendants
 PR_SET_CHILD_SUBREAPER = 36
 # All that a quiet node's state folder holds.
 KNOWN_FILES = re.compile(
-    r"lock|server/(registry\.db(-wal|-shm)?|aot\.key|admin\.sock|aot/[0-9a-f]{64}\.(native|mac)"
+    r"lock|server/(registry\.db(-wal|-shm|\.bak)?|aot\.key|admin\.sock|aot/[0-9a-f]{64}\.(native|mac)"
     r"|blobs/sha256/[0-9a-f]{2}/[0-9a-f]{64})|images/[0-9a-f]{64}(/.*)?")
 
 
