@@ -112,6 +112,8 @@ class Deployer {
     std::string containers_why_not;            ///< For the error where `images` is nullptr.
     /// How long a blob that nothing refers to is kept, and how often that is looked at.
     std::chrono::seconds blob_grace{3600};
+    /// After this time the removal of an image that a container still used is tried again.
+    std::chrono::milliseconds image_retry{5000};
   };
 
   /// Told of each step of a deploy: "compile", "unpack", "commit", and a sentence.

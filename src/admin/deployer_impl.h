@@ -84,6 +84,7 @@ struct Deployer::Impl {
   Gate gate;
   bool stopping = false;
   bool collect_wanted = false;
+  bool image_in_use = false;  ///< The last collection could not remove one.
   boost::asio::steady_timer sleep;  ///< Of the background work; cancelled to wake it.
 };
 

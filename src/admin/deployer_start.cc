@@ -69,7 +69,8 @@ asio::awaitable<void> Deployer::Impl::RunInBackground() {
     collect_wanted = false;
     co_await CollectGarbage();
     if (stopping || collect_wanted) continue;
-    sleep.expires_after(options.blob_grace);
+    sleep.expires_after(image_in_use ? options.image_retry
+                                     : std::chrono::milliseconds(options.blob_grace));
     co_await sleep.async_wait(asio::as_tuple(asio::use_awaitable));
   }
 }
@@ -130,6 +131,7 @@ void Deployer::Impl::CollectSoon() {
 }
 
 asio::awaitable<void> Deployer::Impl::CollectGarbage() {
+  image_in_use = false;
   // A deploy that begins later looks for its blobs after this job.
   const std::set<Digest> under_way(needed.begin(), needed.end());
   std::set<Digest> referenced;
@@ -154,7 +156,9 @@ asio::awaitable<void> Deployer::Impl::CollectGarbage() {
   for (const Digest& image : *unreferenced) {
     if (stopping) co_return;
     const Result<> collected = co_await CollectImage(image);
-    if (!collected) {
+    if (!collected && collected.error().code == Code::kConflict) {
+      image_in_use = true;
+    } else if (!collected) {
       spdlog::warn("image {} could not be removed: {}", image.value, collected.error().message);
     }
   }

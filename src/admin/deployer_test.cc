@@ -248,6 +248,17 @@ TEST_F(DeployerTest, ARemovedFunctionIsOutOfServiceAndItsImageGoes) {
   loop_.RunUntil([this, &image] { return !images_.present().contains(image); });
 }
 
+TEST_F(DeployerTest, AnImageThatWasStillInUseGoesLater) {
+  options_.image_retry = std::chrono::milliseconds(1);
+  Start();
+  DeployHybrid(HybridManifest("a"));
+  const Digest image = served_["a"]->image;
+  images_.SetInUse(2);
+  ASSERT_TRUE(Remove("a"));
+  loop_.RunUntil([this, &image] { return !images_.present().contains(image); });
+  EXPECT_EQ(images_.in_use(), 0);
+}
+
 TEST_F(DeployerTest, AnImageOfAnotherFunctionStays) {
   Start();
   DeployHybrid(HybridManifest("a"));

@@ -15,6 +15,10 @@ Awaitable<std::string> FakeImporter::Import(int archive, Digest digest) {
 }
 
 Awaitable<> FakeImporter::Remove(Digest image) {
+  if (in_use_ > 0) {
+    --in_use_;
+    co_return Fail(Code::kConflict, "the image " + image.value + " is used");
+  }
   present_.erase(image);
   co_return Result<>();
 }

@@ -31,6 +31,9 @@ class FakeImporter : public ImageImporter {
   Awaitable<> Remove(Digest image) override;
 
   void SetError(std::optional<Error> error) { error_ = std::move(error); }
+  /// The next `times` removals find the image in use.
+  void SetInUse(int times) { in_use_ = times; }
+  [[nodiscard]] int in_use() const { return in_use_; }
   [[nodiscard]] const std::set<Digest>& present() const { return present_; }
   [[nodiscard]] int imports() const { return imports_; }
   /// As if the images folder had been lost.
@@ -40,6 +43,7 @@ class FakeImporter : public ImageImporter {
   std::optional<Error> error_;
   std::set<Digest> present_;
   int imports_ = 0;
+  int in_use_ = 0;
 };
 
 /// A module that does nothing, with `pages` of memory; `salt` makes another one of it.
