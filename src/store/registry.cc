@@ -158,6 +158,7 @@ Result<std::unique_ptr<Registry>> Registry::Open(const std::filesystem::path& pa
     db.exec("PRAGMA trusted_schema = OFF");
     // Takes the exclusive lock that is held from here on; a second opener fails here.
     db.exec("BEGIN EXCLUSIVE; COMMIT");
+    RemoveCopyDrafts(path);
     TRY_ASSIGN(const RegistryFacts facts, CheckRegistry(db, path));
     TRY_ASSIGN(const bool copied, IsCopied(path, facts));
     db.exec("PRAGMA journal_mode = WAL");

@@ -131,6 +131,14 @@ Result<> WriteRegistryCopy(SQLite::Database& db, const fs::path& path) {
   return SyncFolder(copy.parent_path());
 }
 
+void RemoveCopyDrafts(const fs::path& path) {
+  const std::string prefix = RegistryCopyPath(path.filename()).string() + ".";
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(path.parent_path(), error)) {
+    if (entry.path().filename().string().starts_with(prefix)) ::unlink(entry.path().c_str());
+  }
+}
+
 Result<RegistryFacts> CheckRegistryCopy(const fs::path& copy) {
   std::error_code error;
   if (!fs::exists(copy, error)) return Fail(Code::kNotFound, "there is no " + copy.string());

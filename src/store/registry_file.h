@@ -41,6 +41,8 @@ std::filesystem::path RegistryCopyPath(const std::filesystem::path& path);
 /// Replaces the copy with the content of the open database. Throws SQLite::Exception. Errors: those
 /// of the file system.
 Result<> WriteRegistryCopy(SQLite::Database& db, const std::filesystem::path& path);
+/// Removes what processes that died while they wrote the copy left. With the registry's lock held.
+void RemoveCopyDrafts(const std::filesystem::path& path);
 /// Checks a copy without changing it. Errors: kNotFound there is none; as CheckRegistry.
 Result<RegistryFacts> CheckRegistryCopy(const std::filesystem::path& copy);
 

@@ -86,6 +86,20 @@ class RegistryRepairTest : public testing::Test {
   TemporaryFolder folder_;
 };
 
+TEST_F(RegistryRepairTest, HalfWrittenCopiesOfADeadProcessAreRemoved) {
+  MakeRegistry();
+  const std::vector<std::string> drafts = {"registry.db.bak.Ab12Cd",
+                                           "registry.db.bak.Ab12Cd-journal"};
+  for (const std::string& name : drafts) {
+    ASSERT_TRUE(WriteFileAtomically(folder_.path() / name, "half"));
+  }
+  ASSERT_TRUE(Registry::Open(Path()));
+  for (const std::string& name : drafts) {
+    EXPECT_FALSE(std::filesystem::exists(folder_.path() / name)) << name;
+  }
+  EXPECT_TRUE(std::filesystem::exists(Copy()));
+}
+
 TEST_F(RegistryRepairTest, AWholeRegistryIsLeftAlone) {
   MakeRegistry();
   const Result<RegistryReport> report = CheckRegistryFolder(folder_.path());
