@@ -100,6 +100,15 @@ Result<> SyncFolder(const std::filesystem::path& path) {
   return {};
 }
 
+Result<bool> TryLock(int fd) {
+  struct flock whole {};
+  whole.l_type = F_WRLCK;
+  whole.l_whence = SEEK_SET;
+  if (::fcntl(fd, F_SETLK, &whole) == 0) return true;
+  if (errno == EAGAIN || errno == EACCES) return false;
+  return FailErrno("lock a file");
+}
+
 std::filesystem::path ProgramFolder() {
   static const std::filesystem::path folder = [] {
     std::error_code error;

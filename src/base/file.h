@@ -45,6 +45,11 @@ Result<> MakeFolder(const std::filesystem::path& path, mode_t mode = 0755);
 /// Makes durable which names the folder has: what was created, renamed or removed in it.
 Result<> SyncFolder(const std::filesystem::path& path);
 
+/// Takes the file's record lock until the file is closed: false when another process has it. Unlike
+/// flock's it is this process's alone, so that a child which outlives it does not keep the next one
+/// out. Closing any other descriptor of the file drops it.
+Result<bool> TryLock(int fd);
+
 /// The folder of the running program (from /proc/self/exe): its companions lie beside it. As it was
 /// at the first call; a process that changes its mounts calls it before.
 std::filesystem::path ProgramFolder();

@@ -1,6 +1,5 @@
 // `hybridserve registry check` and `restore`: what to do about a registry that a node refused.
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <array>
@@ -20,8 +19,8 @@ Result<UniqueFd> LockOut(const std::filesystem::path& state_folder) {
   UniqueFd lock(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
   if (!lock && errno == ENOENT) return lock;
   if (!lock) return FailErrno("open " + path.string());
-  if (::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
-  if (errno != EWOULDBLOCK) return FailErrno("lock " + path.string());
+  TRY_ASSIGN(const bool ours, TryLock(lock.get()));
+  if (ours) return lock;
   std::array<char, 32> pid{};
   (void)!::pread(lock.get(), pid.data(), pid.size() - 1, 0);
   return Fail(Code::kConflict, "a node (pid " + std::string(pid.data()) +

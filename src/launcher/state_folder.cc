@@ -40,15 +40,10 @@ Result<> Own(const std::filesystem::path& path, const User& user, mode_t mode) {
   return {};
 }
 
-// A record lock: unlike flock's it is this process's alone, so that a child that outlives it by a
-// moment does not keep the next node out. Closing any other descriptor of the file would drop it.
 Result<UniqueFd> Lock(const std::filesystem::path& path) {
   TRY_ASSIGN(UniqueFd lock, OpenFile(path / "lock", O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
-  struct flock whole {};
-  whole.l_type = F_WRLCK;
-  whole.l_whence = SEEK_SET;
-  if (::fcntl(lock.get(), F_SETLK, &whole) != 0) {
-    if (errno != EAGAIN && errno != EACCES) return FailErrno("lock " + path.string());
+  TRY_ASSIGN(const bool ours, TryLock(lock.get()));
+  if (!ours) {
     std::array<char, 32> pid{};
     (void)!::pread(lock.get(), pid.data(), pid.size() - 1, 0);
     return Fail(Code::kConflict, "another node (pid " + std::string(pid.data()) +
