@@ -201,8 +201,14 @@ def _refusals(own, outside):
         (folder / "image.tar").unlink()
 
 
+def no_images(own):
+    images = own.state / "images"
+    return not images.exists() or not list(images.iterdir())
+
+
 def _deployed(own):
     for name, entries in harmless().items():
+        wait_for("the last image to be gone", lambda: no_images(own), 30)
         folder = image_function(own, name.replace("_", "-"))
         (folder / "image.tar").write_bytes(docker_save([tar(("bin/server", server_file())), tar(*entries)], SERVER))
         done = own.cli("deploy", folder, check=False)
@@ -227,8 +233,6 @@ def try_images():
     need_root()
     with host() as outside, node(ONLY_CONTAINER) as own:
         attempts = list(_refusals(own, outside))
-        images = own.state / "images"
-        wait_for("the store of images to be empty", lambda: not images.exists() or not list(images.iterdir()))
         attempts += _deployed(own)
         stray = [p for folder in ("/", "/tmp", str(outside.folder), str(own.folder), str(own.state))
                  for p in [os.path.join(folder, "escaped")] if os.path.lexists(p)]
