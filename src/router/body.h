@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/awaitable.h"
+#include "base/result.h"
 #include "function/exchange.h"
 
 namespace hybridserve {
@@ -50,11 +51,38 @@ class BodyBudget {
   uint64_t used_bytes_ = 0;
 };
 
+/// Bytes in memory that grow without being copied: the kernel moves their pages. A string that is
+/// copied to a larger place holds the event loop for milliseconds, and bodies that arrive at the
+/// same speed do so at the same moment.
+class GrowingBytes {
+ public:
+  GrowingBytes() = default;
+  GrowingBytes(const GrowingBytes&) = delete;
+  GrowingBytes& operator=(const GrowingBytes&) = delete;
+  ~GrowingBytes();
+
+  /// Errors: kInternal or the like, there is no memory; what is held stays.
+  Result<> Append(std::string_view piece);
+  /// Gives the last `bytes` back, and their memory to the kernel. At most size().
+  void DropLast(size_t bytes);
+  [[nodiscard]] size_t size() const { return size_; }
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  /// Holds until the next Append.
+  [[nodiscard]] std::string_view view() const { return {memory_, size_}; }
+
+ private:
+  Result<> MakeRoom(size_t bytes);
+
+  char* memory_ = nullptr;
+  size_t size_ = 0;
+  size_t capacity_ = 0;
+};
+
 struct CollectedBody {
   explicit CollectedBody(BodyBudget& shared_budget) : budget(shared_budget), claim(shared_budget) {}
   /// The body; a body that arrived whole with the head is a view into the exchange's own buffer.
   std::string_view bytes;
-  std::string storage;
+  GrowingBytes storage;
   BodyBudget& budget;
   BodyBudget::Claim claim;
 };

@@ -41,6 +41,39 @@ TEST_F(CollectBodyTest, ABodyOfOnePieceIsAViewAndTakesNothingFromTheBudget) {
   EXPECT_EQ(budget_.used_bytes(), 0u);
 }
 
+TEST(GrowingBytesTest, HoldsWhatWasAppendedWhileItGrows) {
+  GrowingBytes bytes;
+  std::string want;
+  EXPECT_EQ(bytes.view(), "");
+  for (int i = 0; i < 40; ++i) {
+    const std::string piece(64 * 1024 + static_cast<size_t>(i), static_cast<char>('a' + i % 26));
+    want += piece;
+    ASSERT_TRUE(bytes.Append(piece));
+  }
+  EXPECT_EQ(bytes.size(), want.size());
+  EXPECT_TRUE(bytes.view() == want);
+}
+
+TEST(GrowingBytesTest, WhatIsDroppedLeavesTheRestAndGrowsAgain) {
+  GrowingBytes bytes;
+  ASSERT_TRUE(bytes.Append(std::string(600000, 'a')));
+  ASSERT_TRUE(bytes.Append(std::string(600000, 'b')));
+  bytes.DropLast(600000);
+  EXPECT_TRUE(bytes.view() == std::string(600000, 'a'));
+  ASSERT_TRUE(bytes.Append("c"));
+  EXPECT_TRUE(bytes.view() == std::string(600000, 'a') + "c");
+  bytes.DropLast(600001);
+  EXPECT_TRUE(bytes.empty());
+}
+
+TEST(GrowingBytesTest, WhatHasNoRoomLeavesTheRestAsItIs) {
+  GrowingBytes bytes;
+  ASSERT_TRUE(bytes.Append("abc"));
+  // Nobody has so much address space; nothing is read of it.
+  EXPECT_FALSE(bytes.Append({bytes.view().data(), size_t{1} << 60}));
+  EXPECT_EQ(bytes.view(), "abc");
+}
+
 TEST_F(CollectBodyTest, MoreThanTheWholeBudgetIsTooLarge) {
   MemoryExchange exchange({"0123456789", "0"}, true);
   EXPECT_EQ(Collect(exchange).error().code, Code::kTooLarge);
