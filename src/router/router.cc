@@ -9,6 +9,7 @@
 
 #include "router/body.h"
 #include "router/deadline.h"
+#include "router/overload.h"
 #include "router/route_header.h"
 #include "router/wasm_code.h"
 #include "router/wasm_slots.h"
@@ -32,6 +33,8 @@ struct Entry {
   WasmCode::State code;
   FunctionCountsPtr counts;  // Made at the first invocation.
   uint32_t waiting_for_container = 0;
+  ServiceTime guests;  // In Wasm; the next in containers.
+  ServiceTime exchanges;
 };
 
 // Shared by: the table and the function's requests in flight, which may outlive its removal.
@@ -80,6 +83,18 @@ Error QueueFull(const Call& call) {
   return {Code::kQueueFull, "function '" + call.name() + "' is busy and " +
                                 std::to_string(call.limits().queue) +
                                 " requests wait already (limits.queue); try again later"};
+}
+
+// Whether a request may begin to wait behind `waiting` others, which `busy` slots work off.
+Result<> MayWait(const Call& call, uint32_t waiting, uint32_t busy, const ServiceTime& service) {
+  if (waiting >= call.limits().queue) return tl::unexpected<Error>(QueueFull(call));
+  const Microseconds wait = ExpectedWait(waiting, busy, service.average());
+  if (wait <= call.limits().queue_timeout) return {};
+  return Fail(Code::kQueueFull,
+              "function '" + call.name() + "' is busy: the " + std::to_string(waiting) +
+                  " requests that wait already will take about " +
+                  std::to_string(wait.count() / 1000) +
+                  " ms, longer than a request may wait (limits.queue_timeout); try again later");
 }
 
 // True for a failure after which the request can still be run elsewhere: the container took no
@@ -275,8 +290,8 @@ Awaitable<> Router::Impl::Retry(Call& call, const Error& death) {
 Awaitable<> Router::Impl::ServeByWasm(Call& call) {
   WasmSlots::Share& share = call.entry->share;
   // Before the body is read: a refused upload should not be carried here first.
-  if (share.waiting() > 0 && share.waiting() >= call.limits().queue) {
-    co_return tl::unexpected<Error>(QueueFull(call));
+  if (share.waiting() > 0) {
+    CO_TRY(MayWait(call, share.waiting(), share.running(), call.entry->guests));
   }
   if (!call.collected) {
     Result<> collected;
@@ -308,12 +323,11 @@ Awaitable<> Router::Impl::ServeByWasm(Call& call) {
 }
 
 Awaitable<WasmSlots::Ticket> Router::Impl::WaitForTurn(Call& call, WasmSlots::Divert divert) {
-  if (call.entry->share.waiting() >= call.limits().queue) {
-    co_return tl::unexpected<Error>(QueueFull(call));
-  }
+  WasmSlots::Share& share = call.entry->share;
+  CO_TRY(MayWait(call, share.waiting(), share.running(), call.entry->guests));
   const SteadyTime from = clock.Now();
   Result<WasmSlots::Ticket> ticket =
-      co_await slots.Wait(call.entry->share, call.limits().queue_timeout, divert);
+      co_await slots.Wait(share, call.limits().queue_timeout, divert);
   call.timing.queue += Between(from, clock.Now());
   if (!ticket && ticket.error().code == Code::kTimeout) {
     ticket.error().message += " of function '" + call.name() +
@@ -325,17 +339,20 @@ Awaitable<WasmSlots::Ticket> Router::Impl::WaitForTurn(Call& call, WasmSlots::Di
 Awaitable<> Router::Impl::RunGuest(Call& call, WasmSlots::Slot slot) {
   WasmCode::Use use = code.Begin(call.entry->code, call.function);
   WasmInvocation invocation{call.function, &call.exchange.head(), call.body.bytes};
-  if (!call.run_began) call.run_began = clock.Now();
+  const SteadyTime began = clock.Now();
+  if (!call.run_began) call.run_began = began;
   Result<WasmResult> result = co_await wasm->Invoke(std::move(invocation));
+  call.entry->guests.Add(Between(began, clock.Now()));
   // The guest is gone: a client that reads slowly holds neither its slot nor its code.
   use.End();
   slot.Release();
   if (!result) co_return tl::unexpected(std::move(result.error()));
   BodyBudget::Claim claim(answers);
   if (!claim.Grow(result->bytes.size())) {
-    co_return Fail(Code::kUnavailable,
-                   "this node holds as many answers that clients have not read as it has room for (" +
-                       std::to_string(answers.limit_bytes()) + " bytes); try again later");
+    co_return Fail(
+        Code::kUnavailable,
+        "this node holds as many answers that clients have not read as it has room for (" +
+            std::to_string(answers.limit_bytes()) + " bytes); try again later");
   }
   call.start = result->start_kind;
   call.timing.start += result->start;
@@ -363,11 +380,13 @@ Awaitable<> Router::Impl::ServeByContainer(Call& call) {
 }
 
 Awaitable<std::unique_ptr<ContainerPool::Slot>> Router::Impl::AcquireContainer(Call& call) {
-  if (call.entry->waiting_for_container >= call.limits().queue) {
-    co_return tl::unexpected<Error>(QueueFull(call));
-  }
+  const PoolView view = containers->Look(*call.function);
+  const bool some_ready = view.ready > 0;
+  // What starts will work, too; while nothing has started there is nothing to go by.
+  const uint32_t slots_soon =
+      some_ready ? view.busy_slots + view.starting * call.function->manifest.scale.slots : 0;
+  CO_TRY(MayWait(call, call.entry->waiting_for_container, slots_soon, call.entry->exchanges));
   const Waiting waiting(call.entry->waiting_for_container);
-  const bool some_ready = containers->Look(*call.function).ready > 0;
   const SteadyTime from = clock.Now();
   Result<std::unique_ptr<ContainerPool::Slot>> acquired =
       co_await containers->Acquire(call.function);
@@ -382,8 +401,10 @@ Awaitable<> Router::Impl::Forward(Call& call, std::unique_ptr<ContainerPool::Slo
     call.timing.run = run_so_far;
     call.Annotate(call.exchange);
   };
-  if (!call.run_began) call.run_began = clock.Now();
+  const SteadyTime began = clock.Now();
+  if (!call.run_began) call.run_began = began;
   Result<ForwardResult> forwarded = co_await slot->Forward(*call.request, add_headers);
+  call.entry->exchanges.Add(Between(began, clock.Now()));
   if (!forwarded) co_return tl::unexpected(std::move(forwarded.error()));
   call.status = forwarded->status;
   call.timing.run = forwarded->run;

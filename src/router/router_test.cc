@@ -279,6 +279,28 @@ TEST_F(RouterTest, TheQueueTimeoutIsAnswered504AndSaysSo) {
   EXPECT_THAT(waits.exchange.answer(), HasSubstr("queue timeout"));
 }
 
+TEST_F(RouterTest, ARequestThatWouldWaitTooLongIsRefusedAtOnce) {
+  const auto function = Deploy([](Deployed& f) {
+    f.manifest.limits.concurrency = 1;
+    f.manifest.limits.queue = 100;
+    f.manifest.limits.queue_timeout = seconds(5);
+  });
+  wasm_.Hold();
+  Start(function);
+  Advance(seconds(3));  // What a guest takes.
+  wasm_.ReleaseOne();
+  Poll();
+  Start(function);
+  Start(function);
+  const Flight& after_one = Start(function);
+  EXPECT_FALSE(after_one.done);  // One waits before it: 3 s.
+  const MemoryExchange& after_two = Call(function);
+  EXPECT_EQ(after_two.status(), 429);
+  EXPECT_THAT(after_two.answer(), HasSubstr("will take about 6000 ms"));
+  EXPECT_THAT(after_two.answer_headers(), testing::Contains(Header{"Retry-After", "1"}));
+  EXPECT_EQ(router_.Status(function->manifest.name).queued, 2u);
+}
+
 TEST_F(RouterTest, QueuedRequestsRunAsSlotsBecomeFreeAndTheirWaitIsMeasured) {
   const auto function = Deploy([](Deployed& f) { f.manifest.limits.concurrency = 1; });
   wasm_.Hold();
