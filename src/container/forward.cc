@@ -258,7 +258,9 @@ Awaitable<> Forwarder::StreamDown() {
   CO_TRY(co_await exchange_.Begin(std::move(head), parser_.content_length()));
   std::vector<char> buffer(kStreamBufferBytes);
   for (;;) {
+    client_takes_ = true;
     if (!body_.empty()) CO_TRY(co_await exchange_.Write(body_));
+    client_takes_ = false;
     if (parser_.done()) break;
     Result<size_t> size = co_await connection_->Read(buffer, Connection::Expect::kBytes);
     if (!size) co_return Lost(&size.error());
@@ -278,6 +280,8 @@ Awaitable<> Forwarder::StreamDown() {
 
 void Forwarder::OnDeadline() {
   timed_out_ = true;
+  // A client that sends or reads slowly says nothing about the container.
+  overran_ = !uploading_ && !client_takes_;
   CancelChildren();
 }
 
@@ -326,6 +330,7 @@ Forwarder::Outcome Forwarder::Finish(Result<> received) {
   outcome.reusable = outcome.result.has_value() && parser_.keep_alive() && parser_.done() &&
                      !surplus_ && !upload_cut_;
   outcome.lost = lost_;
+  outcome.overran = overran_ && !outcome.result;
   outcome.stale = lost_ && connection_->used() && filled_ == 0 && !exchange_.answered() &&
                   (!body_read_ || body_collected_) && IsIdempotent(exchange_.head().method);
   if (outcome.reusable) {

@@ -38,6 +38,8 @@ class Forwarder {
     bool stale = false;
     /// The container ended the connection: its exit may say why.
     bool lost = false;
+    /// The deadline passed while nobody but the container was waited for: it still works on it.
+    bool overran = false;
   };
 
   /// All outlive the object.
@@ -83,7 +85,9 @@ class Forwarder {
   Clock::TimePoint started_;
   Clock::Ticket deadline_;
   bool timed_out_ = false;
-  bool lost_ = false;  // the container ended the connection
+  bool overran_ = false;
+  bool client_takes_ = false;  // A piece of the answer is on its way to the client.
+  bool lost_ = false;          // the container ended the connection
 
   BodyFraming framing_;
   bool body_read_ = false;

@@ -60,6 +60,7 @@ Awaitable<ForwardResult> PoolSlot::Forward(Exchange& exchange, AddHeaders add_he
     if (outcome.reusable && container_->state == ContainerState::kReady) {
       container_->idle.push_back(std::move(*connection));
     }
+    if (outcome.overran) container_->broken = true;  // What it runs on with ends with it.
     if (outcome.result) {
       NoteAnswer();
     } else if (outcome.lost) {

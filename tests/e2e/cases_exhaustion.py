@@ -4,7 +4,7 @@ import socket
 import sys
 import threading
 
-from node import deploy, need_root, node, wait_for, write_function
+from node import Skip, deploy, need_root, node, wait_for, write_function
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "walls"))
 import slow_module
@@ -76,3 +76,17 @@ def test_a_body_that_trickles_in_is_cut():
                 return answer
             wait_for("the body to be cut", trickle)
         assert answer.startswith(b"HTTP/1.1 408 ") and b"gateway.min_rate" in answer, answer
+
+
+def test_container_that_overruns_a_request_is_ended_with_all_it_runs():
+    need_root()
+    with node() as own:
+        if not own.info["containers"]:
+            raise Skip("this machine runs no containers")
+        deploy(own, "bomb", container=True, wasm=False, command=["evil"],
+               manifest='\n[limits]\nrun_timeout = "1s"\n[scale]\nkeep_alive = "1h"\n')
+        assert own.get("/function/bomb/").status == 200
+        assert own.processes("/function evil")
+        assert own.get("/function/bomb/forkbomb").status == 504
+        wait_for("the fork bomb to be gone", lambda: not own.processes("/function evil"), 10)
+        assert own.get("/function/bomb/").status == 200
