@@ -8,7 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <fstream>
+#include <string>
+#include <vector>
 
 #include "base/file.h"
 #include "base/unique_fd.h"
@@ -17,33 +18,6 @@ namespace hybridserve {
 namespace {
 
 using testing::HasSubstr;
-
-TEST(AdminToken, AcceptsItsTokenOnly) {
-  const TemporaryFolder folder;
-  const std::filesystem::path file = folder.path() / "token";
-  std::ofstream(file) << "  0123456789abcdef\n";
-  const Result<AdminToken> token = AdminToken::FromFile(file);
-  ASSERT_TRUE(token) << token.error().message;
-  EXPECT_TRUE(token->Accepts("Bearer 0123456789abcdef"));
-  EXPECT_TRUE(token->Accepts("bearer  0123456789abcdef"));
-  for (const std::string wrong :
-       {"", "Bearer", "Bearer ", "Bearer 0123456789abcdeg", "Bearer 0123456789abcde",
-        "Bearer 0123456789abcdef0", "0123456789abcdef", "Basic 0123456789abcdef",
-        "Bearer0123456789abcdef"}) {
-    EXPECT_FALSE(token->Accepts(wrong)) << wrong;
-  }
-}
-
-TEST(AdminToken, AShortOrMissingTokenIsRefused) {
-  const TemporaryFolder folder;
-  const std::filesystem::path file = folder.path() / "token";
-  EXPECT_THAT(AdminToken::FromFile(file).error().message, HasSubstr(file.string()));
-  std::ofstream(file) << "short";
-  const Result<AdminToken> token = AdminToken::FromFile(file);
-  ASSERT_FALSE(token);
-  EXPECT_EQ(token.error().code, Code::kInvalidArgument);
-  EXPECT_THAT(token.error().message, HasSubstr("at least 16"));
-}
 
 // What CheckPeer says of a process with these credentials that connects to us.
 class PeerTest : public testing::Test {

@@ -100,6 +100,7 @@ std::string NodeJson(const NodeInfo& node, size_t functions) {
   }
   return Dump({{"version", HYBRIDSERVE_VERSION},
                {"gateway", node.gateway},
+               {"gateway_tls", node.gateway_tls},
                {"policy", PolicyName(node.policy)},
                {"allow_route_header", node.allow_route_header},
                {"policies", std::move(policies)},

@@ -19,7 +19,8 @@ namespace hybridserve {
 
 /// What GET /v1/node answers.
 struct NodeInfo {
-  std::string gateway;  ///< HOST:PORT where functions are served.
+  std::string gateway;       ///< HOST:PORT where functions are served.
+  bool gateway_tls = false;  ///< By https.
   PolicyKind policy = PolicyKind::kPaper;
   bool allow_route_header = false;
   bool wasm = false;

@@ -37,8 +37,8 @@ struct AdminServer::Impl {
   /// A connection being served.
   struct Session {
     AdminConnection* connection;
-    bool needs_token = false;  ///< It came over TCP.
-    bool busy = false;  ///< A request is being answered.
+    bool over_tcp = false;  ///< It needs TLS and a token.
+    bool busy = false;      ///< A request is being answered.
   };
 
   Impl(asio::any_io_executor executor_in, AdminOptions options_in, AdminParts parts)
@@ -52,19 +52,19 @@ struct AdminServer::Impl {
   Result<> ListenTcp();
   asio::awaitable<void> AcceptLocal();
   asio::awaitable<void> AcceptTcp();
+  Result<> CheckToken(const AdminConnection& connection) const;
   asio::awaitable<void> PauseAfterFailedAccept(boost::system::error_code error);
-  void Spawn(asio::generic::stream_protocol::socket socket, Result<> allowed, bool needs_token);
+  void Spawn(asio::generic::stream_protocol::socket socket, Result<> allowed, bool over_tcp);
   asio::awaitable<void> Serve(asio::generic::stream_protocol::socket socket, Result<> allowed,
-                              bool needs_token);
+                              bool over_tcp);
   asio::awaitable<void> ServeRequests(AdminConnection& connection, Session& session,
-                                      Result<> allowed, bool needs_token);
+                                      Result<> allowed);
 
   asio::any_io_executor executor;
   AdminOptions options;
   AdminApi api;
   LocalProtocol::acceptor local;
   tcp::acceptor port;
-  std::optional<AdminToken> token;
   std::string tcp_address;
   std::list<Session*> sessions;  // Each on its coroutine's frame.
   Gate gate;                     // Holds sessions and accept loops.
@@ -92,11 +92,11 @@ Result<> AdminServer::Impl::ListenLocal() {
 }
 
 Result<> AdminServer::Impl::ListenTcp() {
-  if (options.token_file.empty()) {
+  if (!options.tokens || !options.certificate) {
     return Fail(Code::kInvalidArgument,
-                "the admin API is only served over TCP with a token: set admin.token_file");
+                "the admin API is only served over TCP with TLS and a token: set "
+                "admin.tls_certificate, admin.tls_key and admin.token_file");
   }
-  TRY_ASSIGN(token, AdminToken::FromFile(options.token_file));
   TRY_ASSIGN(const HostPort where, ParseHostPort(options.listen));
   boost::system::error_code error;
   const asio::ip::address address =
@@ -120,6 +120,14 @@ Result<> AdminServer::Impl::ListenTcp() {
   tcp_address =
       (bound.address().is_v6() ? "[" + host + "]" : host) + ":" + std::to_string(bound.port());
   return {};
+}
+
+Result<> AdminServer::Impl::CheckToken(const AdminConnection& connection) const {
+  const std::shared_ptr<const KeySet> tokens = options.tokens->keys();
+  if (tokens->Find(connection.header("Authorization")) != nullptr) return {};
+  return Fail(Code::kUnauthorized,
+              "the admin API needs one of the node's tokens (admin.token_file): Authorization: "
+              "Bearer TOKEN");
 }
 
 // One failed accept (out of descriptors) must neither spin nor end the service.
@@ -159,43 +167,41 @@ asio::awaitable<void> AdminServer::Impl::AcceptTcp() {
 }
 
 void AdminServer::Impl::Spawn(asio::generic::stream_protocol::socket socket, Result<> allowed,
-                              bool needs_token) {
+                              bool over_tcp) {
   // Who has no token yet cannot keep the node's own admins out.
-  const auto over_tcp = [](const Session* session) { return session->needs_token; };
+  const auto came_over_tcp = [](const Session* session) { return session->over_tcp; };
   const bool tcp_is_full =
-      needs_token && static_cast<size_t>(std::ranges::count_if(sessions, over_tcp)) >=
-                         std::max<size_t>(options.max_connections / 2, 1);
+      over_tcp && static_cast<size_t>(std::ranges::count_if(sessions, came_over_tcp)) >=
+                      std::max<size_t>(options.max_connections / 2, 1);
   if (sessions.size() >= options.max_connections || tcp_is_full) {
     spdlog::warn("the admin API turned a connection away: {} are open", sessions.size());
     return;
   }
-  asio::co_spawn(executor, Serve(std::move(socket), std::move(allowed), needs_token),
-                 asio::detached);
+  asio::co_spawn(executor, Serve(std::move(socket), std::move(allowed), over_tcp), asio::detached);
 }
 
 asio::awaitable<void> AdminServer::Impl::Serve(asio::generic::stream_protocol::socket socket,
-                                               Result<> allowed, bool needs_token) {
+                                               Result<> allowed, bool over_tcp) {
   const Gate::Pass pass = gate.Enter();
   if (!pass) co_return;
-  AdminConnection connection(std::move(socket), options.timeouts);
-  Session session{&connection, needs_token};
+  const TlsContextPtr tls = over_tcp ? options.certificate->context() : nullptr;
+  AdminConnection connection(std::move(socket), options.timeouts, tls);
+  Session session{&connection, over_tcp};
   const auto place = sessions.insert(sessions.end(), &session);
-  co_await ServeRequests(connection, session, std::move(allowed), needs_token);
+  Result<> shaken;
+  if (over_tcp) shaken = co_await connection.ShakeHands();
+  if (shaken) co_await ServeRequests(connection, session, std::move(allowed));
   sessions.erase(place);
 }
 
 asio::awaitable<void> AdminServer::Impl::ServeRequests(AdminConnection& connection,
-                                                       Session& session, Result<> allowed,
-                                                       bool needs_token) {
+                                                       Session& session, Result<> allowed) {
   while (!stopping) {
     const Result<> head = co_await connection.ReadHead();
     if (!head && head.error().code == Code::kCancelled) co_return;
     session.busy = true;
     Result<> may_go_on = head ? allowed : head;
-    if (may_go_on && needs_token && !token->Accepts(connection.header("Authorization"))) {
-      may_go_on = Fail(Code::kUnauthorized,
-                       "the admin API needs the node's token: Authorization: Bearer TOKEN");
-    }
+    if (may_go_on && session.over_tcp) may_go_on = CheckToken(connection);
     if (!may_go_on) {
       const Result<> sent = co_await connection.SendError(may_go_on.error());
       if (sent && head) co_await connection.Drain();

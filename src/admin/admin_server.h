@@ -1,5 +1,5 @@
 // AdminServer: the admin API (docs/openapi.yaml), JSON over HTTP on a unix socket and, where
-// configured, over TCP with a bearer token.
+// configured, over TCP with TLS and a bearer token.
 //
 // Thread rule: the event loop's thread only. Destroy it after Stop has completed, or once the event
 // loop has stopped for good.
@@ -21,8 +21,10 @@
 #include "admin/control_thread.h"
 #include "admin/deployer.h"
 #include "base/result.h"
+#include "function/keys.h"
 #include "store/blob_store.h"
 #include "telemetry/function_log.h"
+#include "tls/certificate.h"
 
 namespace hybridserve {
 
@@ -39,7 +41,8 @@ struct AdminParts {
 struct AdminOptions {
   std::filesystem::path socket;  ///< Made with mode 0660; a stale one is replaced.
   std::string listen;            ///< HOST:PORT for TCP; empty: none. The host is an address.
-  std::string token_file;        ///< Needed with `listen`.
+  std::shared_ptr<TlsCertificate> certificate;  ///< Needed with `listen`.
+  std::shared_ptr<KeyFile> tokens;              ///< Needed with `listen`.
   uint64_t max_blob_bytes = uint64_t{4} << 30;
   uint32_t max_connections = 256;
   AdminTimeouts timeouts;
@@ -59,7 +62,8 @@ class AdminServer {
 
   /// Binds the socket and, if configured, the port, and serves. The registry is open by then: its
   /// lock is what keeps a second node from taking this one's socket away.
-  /// Errors: kConflict the port is in use; kInvalidArgument no token, a path too long for a socket.
+  /// Errors: kConflict the port is in use; kInvalidArgument no certificate or token, a path too
+  /// long for a socket.
   Result<> Listen();
 
   /// "127.0.0.1:41234": where TCP is served; empty where it is not.

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -14,6 +15,9 @@
 
 #include "admin/test_parts.h"
 #include "base/digest.h"
+#include "base/file.h"
+#include "function/keys.h"
+#include "tls/test_pair.h"
 
 namespace hybridserve {
 namespace {
@@ -97,6 +101,7 @@ class Client {
     return chunk;
   }
   bool AtEnd() { return buffer_.empty() && !Fill(); }
+  [[nodiscard]] int fd() const { return fd_.get(); }
   void FinishWriting() { ::shutdown(fd_.get(), SHUT_WR); }
 
  private:
@@ -473,42 +478,123 @@ TEST_F(AdminServerTest, AFollowerThatGoesAwayIsForgotten) {
   StopServer();
 }
 
-TEST_F(AdminServerTest, OverTcpTheTokenIsNeeded) {
-  const std::filesystem::path token = folder_.path() / "token";
-  std::ofstream(token) << "0123456789abcdef0123456789abcdef\n";
-  AdminOptions options = Options();
-  options.listen = "127.0.0.1:0";
-  options.token_file = token;
-  ASSERT_TRUE(Listen(options));
-  const std::string address = server_->tcp_address();
-  ASSERT_THAT(address, StartsWith("127.0.0.1:"));
-  const auto port = static_cast<uint16_t>(std::stoi(address.substr(10)));
-  const auto ask = [this, port](const std::string& headers) {
-    return With([port, headers](Client&) {
-      Client client(port);
-      client.Write(Request("GET", "/v1/node", "", headers));
-      return client.ReadAnswer();
+// The same with TLS over TCP; the test's certificate is not looked at.
+class TlsClient {
+ public:
+  explicit TlsClient(uint16_t port)
+      : socket_(port), context_(SSL_CTX_new(TLS_client_method())), ssl_(SSL_new(context_)) {
+    SSL_set_fd(ssl_, socket_.fd());
+    connected_ = SSL_connect(ssl_) == 1;
+  }
+  ~TlsClient() {
+    SSL_shutdown(ssl_);
+    SSL_free(ssl_);
+    SSL_CTX_free(context_);
+  }
+  TlsClient(const TlsClient&) = delete;
+  TlsClient& operator=(const TlsClient&) = delete;
+
+  [[nodiscard]] bool connected() const { return connected_; }
+  // What comes as the answer, up to `end`.
+  std::string Ask(const std::string& request, const std::string& end) {
+    EXPECT_GT(SSL_write(ssl_, request.data(), static_cast<int>(request.size())), 0);
+    std::string got;
+    char byte = 0;
+    while (got.find(end) == std::string::npos && SSL_read(ssl_, &byte, 1) == 1) got += byte;
+    return got;
+  }
+
+ private:
+  Client socket_;
+  SSL_CTX* context_;
+  SSL* ssl_;
+  bool connected_ = false;
+};
+
+class AdminTcpTest : public AdminServerTest {
+ protected:
+  // With a certificate, and a file with the token.
+  AdminOptions TcpOptions() {
+    const TestPair pair = MakeTestPair(1);
+    const std::filesystem::path certificate = folder_.path() / "c.pem";
+    const std::filesystem::path key = folder_.path() / "k.pem";
+    EXPECT_TRUE(WriteFileAtomically(certificate, pair.certificate));
+    EXPECT_TRUE(WriteFileAtomically(key, pair.key, 0400));
+    EXPECT_TRUE(WriteFileAtomically(folder_.path() / "tokens", KeyLine("test", token_)));
+    AdminOptions options = Options();
+    options.listen = "127.0.0.1:0";
+    options.certificate = TlsCertificate::Open("admin", certificate, key).value();
+    options.tokens = KeyFile::Open(folder_.path() / "tokens").value();
+    return options;
+  }
+  [[nodiscard]] uint16_t port() const {
+    return static_cast<uint16_t>(std::stoi(server_->tcp_address().substr(10)));
+  }
+  std::string Ask(const std::string& headers) {
+    return With([port = port(), headers](Client&) {
+      return TlsClient(port).Ask(Request("GET", "/v1/node", "", headers), "}");
     });
-  };
-  EXPECT_EQ(ask("Authorization: Bearer 0123456789abcdef0123456789abcdef\r\n").status, 200);
-  for (const std::string headers : {"", "Authorization: Bearer wrong\r\n"}) {
-    const Answer refused = ask(headers);
-    EXPECT_EQ(refused.status, 401);
-    EXPECT_THAT(refused.head, HasSubstr("WWW-Authenticate: Bearer"));
-    EXPECT_THAT(refused.Error(), HasSubstr("Authorization: Bearer TOKEN"));
+  }
+  const std::string token_ = MakeKey();
+};
+
+TEST_F(AdminTcpTest, TheTokenIsNeeded) {
+  ASSERT_TRUE(Listen(TcpOptions()));
+  ASSERT_THAT(server_->tcp_address(), StartsWith("127.0.0.1:"));
+  EXPECT_THAT(Ask("Authorization: Bearer " + token_ + "\r\n"), StartsWith("HTTP/1.1 200 "));
+  for (const std::string& headers : {std::string(), "Authorization: Bearer " + MakeKey() + "\r\n",
+                                     "Authorization: " + token_ + "\r\n"}) {
+    const std::string refused = Ask(headers);
+    EXPECT_THAT(refused, StartsWith("HTTP/1.1 401 "));
+    EXPECT_THAT(refused, HasSubstr("WWW-Authenticate: Bearer\r\n"));
+    EXPECT_THAT(refused, HasSubstr("Authorization: Bearer TOKEN"));
   }
 }
 
-TEST_F(AdminServerTest, ConnectionsOverTcpLeaveRoomForTheSocket) {
-  const std::filesystem::path token = folder_.path() / "token";
-  std::ofstream(token) << "0123456789abcdef0123456789abcdef\n";
-  AdminOptions options = Options();
-  options.listen = "127.0.0.1:0";
-  options.token_file = token;
+TEST_F(AdminTcpTest, ATokenWhoseLineIsTakenOutIsRefused) {
+  AdminOptions options = TcpOptions();
+  ASSERT_TRUE(Listen(options));
+  ASSERT_TRUE(WriteFileAtomically(folder_.path() / "tokens", KeyLine("other", MakeKey())));
+  options.tokens->ReloadIfChanged();
+  EXPECT_THAT(Ask("Authorization: Bearer " + token_ + "\r\n"), StartsWith("HTTP/1.1 401 "));
+}
+
+TEST_F(AdminTcpTest, AClientWithoutTlsIsToldSo) {
+  ASSERT_TRUE(Listen(TcpOptions()));
+  const Answer answer = With([port = port()](Client&) {
+    Client client(port);
+    client.Write(Request("GET", "/v1/node"));
+    return client.ReadAnswer();
+  });
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_THAT(answer.Error(), HasSubstr("use https://"));
+}
+
+TEST_F(AdminTcpTest, ALogWhoseReaderSaidGoodbyeMakesRoom) {
+  AdminOptions options = TcpOptions();
+  options.max_connections = 2;  // One of which is for TCP.
+  ASSERT_TRUE(Listen(options));
+  ASSERT_EQ(AdminServerTest::Ask("POST", "/v1/functions", DeployBody("a")).status, 200);
+  const std::string follow = Request("GET", "/v1/functions/a/logs?follow=1", "",
+                                     "Authorization: Bearer " + token_ + "\r\n");
+  const std::string head =
+      With([port = port(), follow](Client&) { return TlsClient(port).Ask(follow, "\r\n\r\n"); });
+  EXPECT_THAT(head, StartsWith("HTTP/1.1 200 "));
+  const bool has_room = With([port = port()](Client&) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (std::chrono::steady_clock::now() < deadline) {
+      if (TlsClient(port).connected()) return true;
+    }
+    return false;
+  });
+  EXPECT_TRUE(has_room);
+}
+
+TEST_F(AdminTcpTest, ConnectionsLeaveRoomForTheSocket) {
+  AdminOptions options = TcpOptions();
   options.max_connections = 4;
   ASSERT_TRUE(Listen(options));
-  const auto port = static_cast<uint16_t>(std::stoi(server_->tcp_address().substr(10)));
-  const Answer answer = With([port](Client& over_the_socket) {
+  const Answer answer = With([port = port()](Client& over_the_socket) {
     Client first(port);
     Client second(port);
     Client third(port);
@@ -519,12 +605,18 @@ TEST_F(AdminServerTest, ConnectionsOverTcpLeaveRoomForTheSocket) {
   EXPECT_EQ(answer.status, 200);
 }
 
-TEST_F(AdminServerTest, TcpWithoutATokenOrOnATakenPortIsRefused) {
-  AdminOptions options = Options();
-  options.listen = "127.0.0.1:0";
-  Result<> listening = Listen(options);
-  ASSERT_FALSE(listening);
-  EXPECT_THAT(listening.error().message, HasSubstr("set admin.token_file"));
+TEST_F(AdminTcpTest, WithoutACertificateOrATokenOrOnATakenPortItIsRefused) {
+  AdminOptions without_token = TcpOptions();
+  without_token.tokens = nullptr;
+  AdminOptions options = TcpOptions();
+  AdminOptions without_certificate = options;
+  without_certificate.certificate = nullptr;
+  for (const AdminOptions& lacking : {without_token, without_certificate}) {
+    const Result<> refused = Listen(lacking);
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().message,
+                HasSubstr("set admin.tls_certificate, admin.tls_key and admin.token_file"));
+  }
 
   const UniqueFd other(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address{};
@@ -534,10 +626,8 @@ TEST_F(AdminServerTest, TcpWithoutATokenOrOnATakenPortIsRefused) {
   ASSERT_EQ(::bind(other.get(), reinterpret_cast<sockaddr*>(&address), bytes), 0);
   ASSERT_EQ(::listen(other.get(), 1), 0);
   ::getsockname(other.get(), reinterpret_cast<sockaddr*>(&address), &bytes);
-  std::ofstream(folder_.path() / "token") << "0123456789abcdef";
-  options.token_file = folder_.path() / "token";
   options.listen = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
-  listening = Listen(options);
+  const Result<> listening = Listen(options);
   ASSERT_FALSE(listening);
   EXPECT_EQ(listening.error().code, Code::kConflict);
   EXPECT_THAT(listening.error().message, HasSubstr(options.listen));

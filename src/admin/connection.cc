@@ -2,7 +2,10 @@
 
 #include <sys/socket.h>
 
+#include <array>
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/basic_stream.hpp>
@@ -15,6 +18,7 @@
 
 #include "function/units.h"
 #include "router/router.h"
+#include "tls/stream.h"
 
 namespace hybridserve {
 
@@ -28,6 +32,8 @@ constexpr auto kUse = asio::as_tuple(asio::use_awaitable);
 constexpr size_t kMaxHeadBytes = 16 * 1024;
 constexpr size_t kPieceBytes = 256 * 1024;
 
+using Stream = beast::basic_stream<asio::generic::stream_protocol>;
+
 tl::unexpected<Error> Gone() { return Fail(Code::kCancelled, "the client went away"); }
 
 std::string_view View(beast::string_view text) { return {text.data(), text.size()}; }
@@ -37,15 +43,38 @@ bool IsBadHttp(const beast::error_code& error) {
          error != http::error::end_of_stream && error != http::error::partial_message;
 }
 
+// What Asio has use for: it takes over a reference.
+asio::ssl::context ContextOf(const TlsContextPtr& tls) {
+  SSL_CTX_up_ref(tls.get());
+  return asio::ssl::context(tls.get());
+}
+
+// Whether `head`, the first bytes that wait on a socket, can be no more than TLS's goodbye: a
+// record of an alert, or one that is too short to hold a request.
+bool IsGoodbye(const std::array<uint8_t, 5>& head) {
+  constexpr uint8_t kAlert = 21;
+  constexpr size_t kAlertBytes = 2 + 1 + 16;  // Its content, its real kind, the cipher's tag.
+  return head[0] == kAlert || size_t{head[3]} * 256 + head[4] <= kAlertBytes;
+}
+
 }  // namespace
 
 struct AdminConnection::Impl {
-  Impl(asio::generic::stream_protocol::socket socket, AdminTimeouts timeouts_in)
-      : stream(std::move(socket)), timeouts(timeouts_in) {}
+  Impl(asio::generic::stream_protocol::socket socket, AdminTimeouts timeouts_in,
+       const TlsContextPtr& context)
+      : stream(std::move(socket)), timeouts(timeouts_in) {
+    if (!context) return;
+    tls_context.emplace(ContextOf(context));
+    tls.emplace(stream, *tls_context);
+  }
 
   Awaitable<> WriteBytes(std::string_view bytes);
+  asio::awaitable<beast::error_code> ReadHead();
+  asio::awaitable<beast::error_code> ReadSome();
 
-  beast::basic_stream<asio::generic::stream_protocol> stream;
+  Stream stream;
+  std::optional<asio::ssl::context> tls_context;
+  std::optional<asio::ssl::stream<Stream&>> tls;  // Over `stream`, whose time limits it has.
   const AdminTimeouts timeouts;
   beast::flat_buffer buffer;
   std::optional<http::request_parser<http::buffer_body>> parser;
@@ -59,9 +88,46 @@ struct AdminConnection::Impl {
 };
 
 AdminConnection::AdminConnection(asio::generic::stream_protocol::socket socket,
-                                 AdminTimeouts timeouts)
-    : impl_(std::make_unique<Impl>(std::move(socket), timeouts)) {}
+                                 AdminTimeouts timeouts, const TlsContextPtr& tls)
+    : impl_(std::make_unique<Impl>(std::move(socket), timeouts, tls)) {}
 AdminConnection::~AdminConnection() = default;
+
+Awaitable<> AdminConnection::ShakeHands() {
+  Impl& impl = *impl_;
+  impl.stream.expires_after(impl.timeouts.piece);
+  const auto [error] = co_await impl.tls->async_handshake(asio::ssl::stream_base::server, kUse);
+  if (!error) co_return Result<>();
+  impl.close_after = true;
+  const bool plain =
+      error.category() == asio::error::get_ssl_category() &&
+      ERR_GET_REASON(static_cast<unsigned long>(error.value())) == SSL_R_HTTP_REQUEST;
+  if (plain) {
+    const std::string_view answer = PlainHttpAnswer();
+    const auto buffer = asio::buffer(answer.data(), answer.size());
+    const auto [write_error, bytes] = co_await asio::async_write(impl.stream, buffer, kUse);
+    boost::system::error_code ignored;
+    if (!write_error) impl.stream.socket().shutdown(asio::socket_base::shutdown_send, ignored);
+  }
+  co_return Gone();
+}
+
+asio::awaitable<beast::error_code> AdminConnection::Impl::ReadHead() {
+  if (tls) {
+    const auto [error, bytes] = co_await http::async_read_header(*tls, buffer, *parser, kUse);
+    co_return error;
+  }
+  const auto [error, bytes] = co_await http::async_read_header(stream, buffer, *parser, kUse);
+  co_return error;
+}
+
+asio::awaitable<beast::error_code> AdminConnection::Impl::ReadSome() {
+  if (tls) {
+    const auto [error, bytes] = co_await http::async_read(*tls, buffer, *parser, kUse);
+    co_return error;
+  }
+  const auto [error, bytes] = co_await http::async_read(stream, buffer, *parser, kUse);
+  co_return error;
+}
 
 Awaitable<> AdminConnection::ReadHead() {
   Impl& impl = *impl_;
@@ -74,8 +140,7 @@ Awaitable<> AdminConnection::ReadHead() {
   impl.path.clear();
   impl.query.clear();
   impl.stream.expires_after(impl.timeouts.idle);
-  const auto [error, bytes] =
-      co_await http::async_read_header(impl.stream, impl.buffer, *impl.parser, kUse);
+  const beast::error_code error = co_await impl.ReadHead();
   if (error) {
     impl.close_after = true;
     if (!IsBadHttp(error)) co_return Gone();
@@ -122,7 +187,7 @@ Awaitable<std::string_view> AdminConnection::ReadPiece(uint64_t max_bytes) {
     body.data = impl.pieces.data();
     body.size = impl.pieces.size();
     impl.stream.expires_after(impl.timeouts.piece);
-    auto [error, bytes] = co_await http::async_read(impl.stream, impl.buffer, *impl.parser, kUse);
+    const beast::error_code error = co_await impl.ReadSome();
     if (error && error != http::error::need_buffer) {
       impl.close_after = true;
       if (IsBadHttp(error)) {
@@ -150,8 +215,15 @@ Awaitable<std::string> AdminConnection::ReadBody(uint64_t max_bytes) {
 
 Awaitable<> AdminConnection::Impl::WriteBytes(std::string_view bytes) {
   stream.expires_after(timeouts.piece);
-  const auto [error, count] =
-      co_await asio::async_write(stream, asio::buffer(bytes.data(), bytes.size()), kUse);
+  const auto buffers = asio::buffer(bytes.data(), bytes.size());
+  beast::error_code error;
+  if (tls) {
+    const auto [failed, count] = co_await asio::async_write(*tls, buffers, kUse);
+    error = failed;
+  } else {
+    const auto [failed, count] = co_await asio::async_write(stream, buffers, kUse);
+    error = failed;
+  }
   if (!error) co_return Result<>();
   close_after = true;
   co_return Gone();
@@ -182,7 +254,6 @@ Awaitable<> AdminConnection::SendError(const Error& error) {
   for (const Header& field : answer.head.headers) {
     if (field.name != "Content-Type") extra += field.name + ": " + field.value + "\r\n";
   }
-  if (answer.head.status == 401) extra += "WWW-Authenticate: Bearer\r\n";
   co_return co_await Send(answer.head.status, "application/json", answer.body, extra);
 }
 
@@ -229,11 +300,15 @@ bool AdminConnection::answered() const { return impl_->answered; }
 void AdminConnection::WatchPeer(std::function<void()> gone) {
   auto& socket = impl_->stream.socket();
   const int fd = socket.native_handle();
+  const bool over_tls = impl_->tls.has_value();
   socket.async_wait(asio::socket_base::wait_read,
-                    [gone = std::move(gone), fd](const boost::system::error_code& error) {
-                      char byte = 0;
+                    [gone = std::move(gone), fd, over_tls](const boost::system::error_code& error) {
+                      std::array<uint8_t, 5> head{};
+                      const ssize_t got =
+                          error ? 0 : ::recv(fd, head.data(), head.size(), MSG_PEEK | MSG_DONTWAIT);
                       // Bytes of a next request are no end; they wait for their turn.
-                      if (!error && ::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) return;
+                      const bool whole = got == static_cast<ssize_t>(head.size());
+                      if (got > 0 && !(over_tls && whole && IsGoodbye(head))) return;
                       gone();
                     });
 }
@@ -247,8 +322,7 @@ asio::awaitable<void> AdminConnection::Drain() {
     auto& body = impl.parser->get().body();
     body.data = impl.pieces.data();
     body.size = impl.pieces.size();
-    const auto [error, bytes] =
-        co_await http::async_read(impl.stream, impl.buffer, *impl.parser, kUse);
+    const beast::error_code error = co_await impl.ReadSome();
     if (error && error != http::error::need_buffer) co_return;
   }
 }

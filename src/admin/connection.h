@@ -17,6 +17,7 @@
 
 #include "base/awaitable.h"
 #include "base/result.h"
+#include "tls/certificate.h"
 
 namespace hybridserve {
 
@@ -28,11 +29,16 @@ struct AdminTimeouts {
 
 class AdminConnection {
  public:
-  AdminConnection(boost::asio::generic::stream_protocol::socket socket, AdminTimeouts timeouts);
+  /// `tls` is what to speak TLS with; nullptr: none.
+  AdminConnection(boost::asio::generic::stream_protocol::socket socket, AdminTimeouts timeouts,
+                  const TlsContextPtr& tls = nullptr);
   ~AdminConnection();
   AdminConnection(const AdminConnection&) = delete;
   AdminConnection& operator=(const AdminConnection&) = delete;
 
+  /// Comes first where TLS is spoken. Errors: kCancelled the client does not speak it; one that
+  /// speaks plain HTTP was told.
+  Awaitable<> ShakeHands();
   /// Waits for the next request. Errors: kCancelled there is none any more; kInvalidArgument it is
   /// no HTTP (an answer can still be sent).
   Awaitable<> ReadHead();

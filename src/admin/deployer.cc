@@ -7,7 +7,6 @@
 
 #include "admin/deployer_impl.h"
 #include "admin/module_check.h"
-#include "admin/secrets.h"
 #include "base/close_gate.h"
 #include "function/units.h"
 
@@ -114,15 +113,14 @@ Result<> Deployer::Impl::CheckNode(const Manifest& manifest) const {
   return CheckFolders(manifest);
 }
 
-Result<std::map<std::string, std::string>> Deployer::Impl::CheckFiles(
-    const DeployRequest& request) const {
+Result<FunctionFiles> Deployer::Impl::CheckFiles(const DeployRequest& request) const {
   if (!request.module.value.empty()) {
     TRY(blobs.Touch(request.module));
     TRY_ASSIGN(const UniqueFd module, blobs.OpenBlob(request.module));
     TRY(CheckModuleFile(module.get(), request.manifest.limits));
   }
   if (!request.image.value.empty()) TRY(blobs.Touch(request.image));
-  return EnvironmentWithSecrets(request.manifest, options.state_folder, options.token_file);
+  return ReadFiles(request.manifest);
 }
 
 Awaitable<> Deployer::Impl::Compile(DeployedPtr candidate, Progress progress) {
@@ -150,7 +148,7 @@ Awaitable<> Deployer::Impl::Unpack(Digest image, Progress progress) {
 }
 
 DeployedPtr Deployer::Impl::MakeDeployed(const Revision& revision, Manifest manifest,
-                                         std::map<std::string, std::string> environment) const {
+                                         FunctionFiles files) const {
   auto deployed = std::make_shared<Deployed>();
   // The data path has no use for these, and there may be thousands of functions.
   if (manifest.wasm) manifest.wasm->build.clear();
@@ -164,26 +162,30 @@ DeployedPtr Deployer::Impl::MakeDeployed(const Revision& revision, Manifest mani
     deployed->image = revision.content.image;
     deployed->image_config = revision.image_config;
   }
-  deployed->environment = std::move(environment);
+  deployed->environment = std::move(files.environment);
+  deployed->keys = std::move(files.keys);
   return deployed;
 }
 
-void Deployer::Impl::Serve(const Revision& revision, Manifest manifest,
-                           std::map<std::string, std::string> environment) {
+void Deployer::Impl::Serve(const Revision& revision, Manifest manifest, FunctionFiles files) {
   Entry& entry = entries[revision.content.function.value];
   const DeployedPtr& old = entry.function;
   const bool same = old != nullptr && entry.failure.empty() && old->revision == revision.number &&
-                    old->environment == environment && old->image_config == revision.image_config;
-  if (same) return;
-  entry.function = MakeDeployed(revision, std::move(manifest), std::move(environment));
+                    old->environment == files.environment &&
+                    old->image_config == revision.image_config;
+  if (same) {
+    // The same revision has the same key file; what it holds now counts at once.
+    if (old->keys && files.keys) old->keys->TakeOver(*files.keys);
+    return;
+  }
+  entry.function = MakeDeployed(revision, std::move(manifest), std::move(files));
   entry.revision = revision.number;
   entry.created = revision.created;
   entry.failure.clear();
   data_path.serve(entry.function);
 }
 
-Awaitable<DeployOutcome> Deployer::Impl::Commit(DeployRequest request,
-                                                std::map<std::string, std::string> environment) {
+Awaitable<DeployOutcome> Deployer::Impl::Commit(DeployRequest request, FunctionFiles files) {
   RevisionContent content;
   content.function = request.manifest.name;
   content.module = request.module;
@@ -198,7 +200,7 @@ Awaitable<DeployOutcome> Deployer::Impl::Commit(DeployRequest request,
   outcome.name = request.manifest.name;
   outcome.revision = deployment.revision.number;
   outcome.changed = deployment.changed;
-  Serve(deployment.revision, std::move(request.manifest), std::move(environment));
+  Serve(deployment.revision, std::move(request.manifest), std::move(files));
   if (deployment.changed) CollectSoon();
   co_return outcome;
 }
@@ -212,16 +214,16 @@ Awaitable<DeployOutcome> Deployer::Deploy(DeployRequest request, Progress progre
   const Need module_need(impl.needed, request.module);
   const Need image_need(impl.needed, request.image);
   auto check = [&impl, &request] { return impl.CheckFiles(request); };
-  CO_TRY_ASSIGN(auto environment, co_await impl.control.Run(check));
+  CO_TRY_ASSIGN(FunctionFiles files, co_await impl.control.Run(check));
 
   Revision candidate;
   candidate.content.function = request.manifest.name;
   candidate.content.module = request.module;
-  DeployedPtr to_compile = impl.MakeDeployed(candidate, request.manifest, environment);
+  DeployedPtr to_compile = impl.MakeDeployed(candidate, request.manifest, files);
   CO_TRY(co_await impl.Compile(std::move(to_compile), progress));
   CO_TRY(co_await impl.Unpack(request.image, progress));
   if (progress) co_await progress("commit", "switching to the new revision");
-  co_return co_await impl.Commit(std::move(request), std::move(environment));
+  co_return co_await impl.Commit(std::move(request), std::move(files));
 }
 
 Result<Deployer::Impl::Loaded> Deployer::Impl::LoadTarget(const FunctionName& name,
@@ -242,7 +244,7 @@ Result<Deployer::Impl::Loaded> Deployer::Impl::LoadTarget(const FunctionName& na
     }
   }
   TRY_ASSIGN(loaded.manifest, ManifestFromJson(loaded.revision.content.manifest));
-  TRY_ASSIGN(loaded.environment, EnvironmentWithSecrets(loaded.manifest, options.state_folder, options.token_file));
+  TRY_ASSIGN(loaded.files, ReadFiles(loaded.manifest));
   return loaded;
 }
 
@@ -251,7 +253,7 @@ Awaitable<DeployOutcome> Deployer::Impl::Rollback(FunctionName name, std::option
   CO_TRY_ASSIGN(Loaded target, co_await control.Run(load));
   CO_TRY(CheckNode(target.manifest));
   const Need need(needed, target.revision.content.image);
-  DeployedPtr to_compile = MakeDeployed(target.revision, target.manifest, target.environment);
+  DeployedPtr to_compile = MakeDeployed(target.revision, target.manifest, target.files);
   CO_TRY(co_await Compile(std::move(to_compile), {}));
   CO_TRY(co_await Unpack(target.revision.content.image, {}));
   struct Switched {
@@ -266,7 +268,7 @@ Awaitable<DeployOutcome> Deployer::Impl::Rollback(FunctionName name, std::option
     return Switched{std::move(revision), changed};
   };
   CO_TRY_ASSIGN(const Switched switched, co_await control.Run(move_pointer));
-  Serve(switched.revision, std::move(target.manifest), std::move(target.environment));
+  Serve(switched.revision, std::move(target.manifest), std::move(target.files));
   DeployOutcome outcome;
   outcome.name = name;
   outcome.revision = switched.revision.number;
@@ -324,6 +326,14 @@ bool Deployer::Has(const FunctionName& name) const { return impl_->entries.conta
 std::string Deployer::FailureOf(const FunctionName& name) const {
   const auto found = impl_->entries.find(name.value);
   return found == impl_->entries.end() ? "" : found->second.failure;
+}
+
+std::vector<std::shared_ptr<KeyFile>> Deployer::KeyFiles() const {
+  std::vector<std::shared_ptr<KeyFile>> files;
+  for (const auto& [name, entry] : impl_->entries) {
+    if (entry.function != nullptr && entry.function->keys) files.push_back(entry.function->keys);
+  }
+  return files;
 }
 
 Awaitable<FunctionDescription> Deployer::Describe(FunctionName name) {

@@ -22,6 +22,7 @@
 #include <string_view>
 #include <vector>
 
+#include "admin/secrets.h"
 #include "base/awaitable.h"
 #include "base/ids.h"
 #include "function/deployed.h"
@@ -107,7 +108,7 @@ class Deployer {
  public:
   struct Options {
     std::filesystem::path state_folder;        ///< Secrets may not lie in it.
-    std::filesystem::path token_file;          ///< The admin API's; no secret. May be empty.
+    std::vector<NodeFile> node_files;          ///< The node's own; no function's secrets.
     std::vector<std::string> allowed_folders;  ///< As NodeConfig's.
     std::string containers_why_not;            ///< For the error where `images` is nullptr.
     /// How long a blob that nothing refers to is kept, and how often that is looked at.
@@ -151,6 +152,8 @@ class Deployer {
   [[nodiscard]] bool Has(const FunctionName& name) const;
   /// Why a deployed function is not in service; empty: it is, or there is none of this name.
   [[nodiscard]] std::string FailureOf(const FunctionName& name) const;
+  /// The key files of what is in service, for whoever looks after their changes.
+  [[nodiscard]] std::vector<std::shared_ptr<KeyFile>> KeyFiles() const;
   /// Errors: kNotFound.
   Awaitable<FunctionDescription> Describe(FunctionName name);
 

@@ -10,6 +10,7 @@
 #include "admin/async_lock.h"
 #include "admin/control_thread.h"
 #include "admin/deployer.h"
+#include "admin/secrets.h"
 #include "base/gate.h"
 
 namespace hybridserve {
@@ -27,7 +28,7 @@ struct Deployer::Impl {
   struct Loaded {
     Revision revision;
     Manifest manifest;
-    std::map<std::string, std::string> environment;
+    FunctionFiles files;
   };
 
   Impl(boost::asio::any_io_executor executor_in, Options options_in, DataPath data_path_in,
@@ -39,17 +40,18 @@ struct Deployer::Impl {
   /// Whether this node can and may run such a function.
   Result<> CheckNode(const Manifest& manifest) const;
   Result<> CheckFolders(const Manifest& manifest) const;
-  /// The checks that read files; returns the environment with secrets. On the control thread.
-  Result<std::map<std::string, std::string>> CheckFiles(const DeployRequest& request) const;
+  /// The checks that read files; returns what the manifest names. On the control thread.
+  Result<FunctionFiles> CheckFiles(const DeployRequest& request) const;
+  Result<FunctionFiles> ReadFiles(const Manifest& manifest) const {
+    return ReadFunctionFiles(manifest, options.state_folder, options.node_files);
+  }
   Awaitable<> Compile(DeployedPtr candidate, Progress progress);
   Awaitable<> Unpack(Digest image, Progress progress);
-  Awaitable<DeployOutcome> Commit(DeployRequest request,
-                                  std::map<std::string, std::string> environment);
+  Awaitable<DeployOutcome> Commit(DeployRequest request, FunctionFiles files);
   /// Puts a revision into service, unless the very same is.
-  void Serve(const Revision& revision, Manifest manifest,
-             std::map<std::string, std::string> environment);
+  void Serve(const Revision& revision, Manifest manifest, FunctionFiles files);
   [[nodiscard]] DeployedPtr MakeDeployed(const Revision& revision, Manifest manifest,
-                                         std::map<std::string, std::string> environment) const;
+                                         FunctionFiles files) const;
   /// Reads the revision that a rollback goes to. On the control thread.
   Result<Loaded> LoadTarget(const FunctionName& name, std::optional<RevisionId> to) const;
   Awaitable<DeployOutcome> Rollback(FunctionName name, std::optional<RevisionId> to);

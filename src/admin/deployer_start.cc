@@ -6,7 +6,6 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "admin/deployer_impl.h"
-#include "admin/secrets.h"
 #include "base/log.h"
 
 namespace hybridserve {
@@ -21,7 +20,7 @@ Result<std::vector<Deployer::Impl::LoadedOrFailed>> Deployer::Impl::LoadAll() co
     const auto load = [this, &revision]() -> Result<Loaded> {
       Loaded loaded;
       TRY_ASSIGN(loaded.manifest, ManifestFromJson(revision.content.manifest));
-      TRY_ASSIGN(loaded.environment, EnvironmentWithSecrets(loaded.manifest, options.state_folder, options.token_file));
+      TRY_ASSIGN(loaded.files, ReadFiles(loaded.manifest));
       return loaded;
     };
     Result<Loaded> loaded = load();
@@ -48,7 +47,7 @@ Awaitable<> Deployer::Impl::Start() {
       entry.failure = possible.error().message;
       entry.function = MakeDeployed(revision, std::move(loaded->manifest), {});
     } else {
-      Serve(revision, std::move(loaded->manifest), std::move(loaded->environment));
+      Serve(revision, std::move(loaded->manifest), std::move(loaded->files));
     }
     if (!entry.failure.empty()) {
       spdlog::error("function '{}' is out of service: {}", name, entry.failure);
@@ -104,7 +103,9 @@ asio::awaitable<void> Deployer::Impl::RepairImages() {
       continue;
     }
     Result<Manifest> manifest = ManifestFromJson(current->content.manifest);
-    if (manifest) Serve(*current, std::move(*manifest), entry->second.function->environment);
+    if (!manifest) continue;
+    const Deployed& old = *entry->second.function;
+    Serve(*current, std::move(*manifest), FunctionFiles{old.environment, old.keys});
   }
 }
 

@@ -196,6 +196,48 @@ TEST_F(DeployerTest, DeployingAgainReadsAChangedSecret) {
   EXPECT_EQ(served_["a"]->environment.at("TOKEN"), "new");
 }
 
+TEST_F(DeployerTest, KeysComeFromAFileOfTheNodeAndCountAtOnceWhenDeployedAgain) {
+  Start();
+  const std::filesystem::path file = folder_.path() / "keys";
+  const std::string old_key = MakeKey();
+  const std::string new_key = MakeKey();
+  ASSERT_TRUE(WriteFileAtomically(file, KeyLine("a", old_key)));
+  Manifest manifest = WasmManifest("a");
+  manifest.access_keys = file;
+  DeployWasm(manifest);
+  const auto knows = [this](const std::string& key) {
+    return served_["a"]->keys->keys()->Find("Bearer " + key) != nullptr;
+  };
+  EXPECT_TRUE(knows(old_key));
+  EXPECT_EQ(deployer_->KeyFiles(), (std::vector{served_["a"]->keys}));
+  ASSERT_TRUE(WriteFileAtomically(file, KeyLine("a", new_key)));
+  EXPECT_FALSE(DeployWasm(manifest).changed);
+  EXPECT_TRUE(knows(new_key));
+  EXPECT_FALSE(knows(old_key));
+  DeployWasm(WasmManifest("open"));
+  EXPECT_EQ(served_["open"]->keys, nullptr);
+}
+
+TEST_F(DeployerTest, AKeyFileThatIsNoneIsRefusedAndTakesItOutOfServiceAtAStart) {
+  Start();
+  const std::filesystem::path file = folder_.path() / "keys";
+  Manifest manifest = WasmManifest("a");
+  manifest.access_keys = file;
+  ExpectRefused(WasmRequest(manifest), Code::kInvalidArgument,
+                "access.keys: open " + file.string());
+  ASSERT_TRUE(WriteFileAtomically(file, "a key-canary\n"));
+  ExpectRefused(WasmRequest(manifest), Code::kInvalidArgument, "keys:1: the line holds no hash");
+  EXPECT_THAT(Snapshot(), Not(HasSubstr("canary")));
+  ASSERT_TRUE(WriteFileAtomically(file, KeyLine("a", MakeKey())));
+  DeployWasm(manifest);
+  Stop();
+  std::filesystem::remove(file);
+  served_.clear();
+  Start();
+  EXPECT_EQ(served_["a"], nullptr) << "not served to anybody";
+  EXPECT_THAT(deployer_->FailureOf(FunctionName{"a"}), HasSubstr("access.keys: open"));
+}
+
 TEST_F(DeployerTest, ASecretThatCannotBeReadIsNamedWithTheReason) {
   Start();
   Manifest manifest = WasmManifest("a");

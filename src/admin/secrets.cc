@@ -33,7 +33,7 @@ bool LiesBelow(int fd, const fs::path& folder) {
 }
 
 Result<std::string> ReadSecret(const std::string& path, const fs::path& state_folder,
-                               const fs::path& token_file) {
+                               std::span<const NodeFile> node_files) {
   // Not blocking: a path may name a pipe that nobody writes to.
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   const int error = errno;
@@ -51,10 +51,12 @@ Result<std::string> ReadSecret(const std::string& path, const fs::path& state_fo
       system.f_type == SYSFS_MAGIC) {
     return Fail(Code::kInvalidArgument, "is a file of the kernel, not of a disk");
   }
-  struct stat token {};
-  if (!token_file.empty() && ::stat(token_file.c_str(), &token) == 0 &&
-      token.st_dev == status.st_dev && token.st_ino == status.st_ino) {
-    return Fail(Code::kInvalidArgument, "is the admin API's token (admin.token_file)");
+  for (const NodeFile& node_file : node_files) {
+    struct stat own {};
+    if (::stat(node_file.path.c_str(), &own) == 0 && own.st_dev == status.st_dev &&
+        own.st_ino == status.st_ino) {
+      return Fail(Code::kInvalidArgument, "is " + node_file.what);
+    }
   }
   if (LiesBelow(fd.get(), state_folder)) {
     return Fail(Code::kInvalidArgument, "lies in the node's state folder; keep secrets elsewhere");
@@ -82,12 +84,11 @@ Result<std::string> ReadSecret(const std::string& path, const fs::path& state_fo
 
 }  // namespace
 
-Result<std::map<std::string, std::string>> EnvironmentWithSecrets(const Manifest& manifest,
-                                                                  const fs::path& state_folder,
-                                                                  const fs::path& token_file) {
+Result<std::map<std::string, std::string>> EnvironmentWithSecrets(
+    const Manifest& manifest, const fs::path& state_folder, std::span<const NodeFile> node_files) {
   std::map<std::string, std::string> environment = manifest.environment;
   for (const auto& [name, path] : manifest.secrets) {
-    Result<std::string> value = ReadSecret(path, state_folder, token_file);
+    Result<std::string> value = ReadSecret(path, state_folder, node_files);
     if (!value) {
       return Fail(value.error().code, "secret " + name + ": the file " + Quote(path, 4096) + " " +
                                           value.error().message);
@@ -102,6 +103,21 @@ Result<std::map<std::string, std::string>> EnvironmentWithSecrets(const Manifest
                                             FormatSize(kMaxEnvironmentBytes) + " are allowed");
   }
   return environment;
+}
+
+Result<FunctionFiles> ReadFunctionFiles(const Manifest& manifest, const fs::path& state_folder,
+                                        std::span<const NodeFile> node_files) {
+  FunctionFiles files;
+  TRY_ASSIGN(files.environment, EnvironmentWithSecrets(manifest, state_folder, node_files));
+  if (manifest.access_keys.empty()) return files;
+  Result<std::shared_ptr<KeyFile>> keys = KeyFile::Open(manifest.access_keys);
+  if (!keys) {
+    // Whoever deploys named a file that this node lacks: their request is at fault, as with
+    // secrets.
+    return Fail(Code::kInvalidArgument, "access.keys: " + keys.error().message);
+  }
+  files.keys = std::move(*keys);
+  return files;
 }
 
 }  // namespace hybridserve

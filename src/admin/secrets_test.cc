@@ -25,8 +25,8 @@ class SecretsTest : public testing::Test {
   Result<std::string> Read(const std::filesystem::path& path) {
     Manifest manifest;
     manifest.secrets = {{"TOKEN", path}};
-    TRY_ASSIGN(auto environment, EnvironmentWithSecrets(manifest, folder_.path() / "state",
-                                                        folder_.path() / "token"));
+    TRY_ASSIGN(auto environment,
+               EnvironmentWithSecrets(manifest, folder_.path() / "state", node_files_));
     return environment.at("TOKEN");
   }
   void ExpectRefused(const std::filesystem::path& path, const std::string& words) {
@@ -38,6 +38,10 @@ class SecretsTest : public testing::Test {
   }
 
   TemporaryFolder folder_;
+  const std::vector<NodeFile> node_files_{
+      {folder_.path() / "token", "the admin API's token (admin.token_file)"},
+      {folder_.path() / "missing", "missing"},
+      {folder_.path() / "key", "the gateway's private key (gateway.tls_key)"}};
 };
 
 TEST_F(SecretsTest, OneNewlineAtTheEndIsTakenOff) {
@@ -56,6 +60,7 @@ TEST_F(SecretsTest, WhatCannotBeASecretIsRefused) {
   ExpectRefused("/dev/zero", "is not a regular file");
   ExpectRefused("/proc/self/maps", "is a file of the kernel");
   ExpectRefused(Write("token", "the admin API's"), "is the admin API's token");
+  ExpectRefused(Write("key", "the gateway's"), "is the gateway's private key (gateway.tls_key)");
 }
 
 TEST_F(SecretsTest, APipeWithoutAWriterDoesNotHoldTheNodeUp) {
@@ -87,8 +92,7 @@ TEST_F(SecretsTest, AllVariablesTogetherAreBounded) {
   for (const std::string name : {"A", "B", "C"}) {
     manifest.secrets[name] = Write(name, std::string(12 * 1024, 'x'));
   }
-  const auto environment =
-      EnvironmentWithSecrets(manifest, folder_.path() / "state", folder_.path() / "token");
+  const auto environment = EnvironmentWithSecrets(manifest, folder_.path() / "state", node_files_);
   ASSERT_FALSE(environment);
   EXPECT_THAT(environment.error().message, HasSubstr("at most 32KiB"));
   EXPECT_THAT(environment.error().message, Not(HasSubstr("xxx")));

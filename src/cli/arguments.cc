@@ -39,6 +39,7 @@ struct State {
   RemoveOptions remove;
   RollbackOptions rollback;
   RegistryOptions registry;
+  TokenOptions token;
   std::string shell;
   std::function<Outcome(const Session&)> run;
 };
@@ -73,9 +74,12 @@ class Command {
   void TalksToANode() {
     HasStateFolder();
     Option("--node", state_.common.node, "A node elsewhere (HYBRIDSERVE_NODE)")
-        ->type_name("http://HOST:PORT");
+        ->type_name("https://HOST:PORT");
+    Option("--ca", state_.common.ca,
+           "Certificates to trust, PEM; default: this machine's (HYBRIDSERVE_CA)")
+        ->type_name("FILE");
     Option("--token-file", state_.common.token_file,
-           "File with the token for --node (HYBRIDSERVE_TOKEN_FILE)")
+           "File with the token for --node (HYBRIDSERVE_TOKEN_FILE; HYBRIDSERVE_TOKEN: the token)")
         ->type_name("FILE");
   }
   void HasOutput() {
@@ -119,9 +123,15 @@ constexpr ServeFlag kServeFlags[] = {
     {"--allow-folder", "HYBRIDSERVE_WASM_ALLOWED_FOLDERS", nullptr, "FOLDER",
      "Host folder that manifests may grant; may be repeated"},
     {"--admin-listen", "HYBRIDSERVE_ADMIN_LISTEN", nullptr, "HOST:PORT",
-     "Serve the admin API over TCP too; needs --admin-token-file"},
+     "Serve the admin API over TCP too; needs the three that follow"},
     {"--admin-token-file", "HYBRIDSERVE_ADMIN_TOKEN_FILE", nullptr, "FILE",
-     "File with the bearer token of the admin API"},
+     "File with hashes of tokens: `hybridserve token FILE` makes it"},
+    {"--admin-tls-certificate", "HYBRIDSERVE_ADMIN_TLS_CERTIFICATE", nullptr, "FILE",
+     "Its certificate and chain, PEM"},
+    {"--admin-tls-key", "HYBRIDSERVE_ADMIN_TLS_KEY", nullptr, "FILE", "The certificate's key, PEM"},
+    {"--tls-certificate", "HYBRIDSERVE_GATEWAY_TLS_CERTIFICATE", nullptr, "FILE",
+     "Serve functions by https: certificate and chain, PEM"},
+    {"--tls-key", "HYBRIDSERVE_GATEWAY_TLS_KEY", nullptr, "FILE", "The certificate's key, PEM"},
     {"--metrics", "HYBRIDSERVE_METRICS_ACCESS", nullptr, "WHO",
      "Who may read /metrics: off, loopback or all"},
     {"--user", "HYBRIDSERVE_NODE_USER", nullptr, "USER", "Whom the server runs as under root"},
@@ -195,7 +205,7 @@ void AddAuthorCommands(CLI::App& app, State& state) {
   Command deploy(app, state, "deploy", "Make what was built the function's live revision",
                  "  hybridserve deploy                        the function in this folder\n"
                  "  hybridserve deploy functions/hello\n"
-                 "  hybridserve deploy hello --node http://10.0.0.7:9090 --token-file token\n"
+                 "  hybridserve deploy hello --node https://10.0.0.7:9090 --token-file token\n"
                  "Requests in flight finish on the old revision; none is dropped.\n");
   deploy.Word("path", state.deploy.path, "A function's folder or function.toml [.]");
   deploy.TalksToANode();
@@ -222,7 +232,11 @@ void AddInvoke(CLI::App& app, State& state) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   invoke.Option("--route", options.route, "wasm, container, or a policy")->type_name("ROUTE");
   invoke.Option("--gateway", options.gateway, "Where functions are served; default: ask the node")
-      ->type_name("http://HOST:PORT");
+      ->type_name("http(s)://HOST:PORT");
+  invoke
+      .Option("--key-file", options.key_file,
+              "File with a key of the function (HYBRIDSERVE_KEY: the key)")
+      ->type_name("FILE");
   invoke.Flag("-v,--verbose", options.verbose, "Show where it ran and how long each phase took");
   invoke.TalksToANode();
   invoke.HasOutput();
@@ -307,6 +321,16 @@ void AddOwnCommands(CLI::App& app, State& state) {
       ->check(CLI::IsMember({"bash", "zsh", "fish"}));
   completion.Runs([&state](const Session& s) { return PrintCompletion(state.shell, s); });
 
+  Command token(app, state, "token", "Make a token of the admin API, or a key of a function",
+                "  hybridserve token /etc/hybridserve/tokens --name ci > token\n"
+                "  hybridserve token                         prints the line for the file, too\n"
+                "The node keeps the hash only; it takes a changed file within a second or two.\n");
+  token.Word("file", state.token.file, "The node's key file: gets the hash");
+  token.Option("-n,--name", state.token.name, "Whose it is, for the file and the log")
+      ->type_name("NAME");
+  token.HasOutput();
+  token.Runs([&state](const Session& session) { return RunToken(state.token, session); });
+
   Command version(app, state, "version", "Show the version of this program and of the node",
                   "  hybridserve version\n");
   version.TalksToANode();
@@ -346,7 +370,7 @@ CommandDescription Describe(const CLI::App& command) {
   for (const CLI::Option* option : command.get_options()) {
     if (option->get_positional()) {
       const std::string name = option->get_name(true);
-      if (name == "path") description.argument = Argument::kPath;
+      if (name == "path" || name == "file") description.argument = Argument::kPath;
       const bool function = name.starts_with("name") && description.name != "new";
       if (function) description.argument = Argument::kFunction;
       if (name == "shell") description.choices = {"bash", "zsh", "fish"};

@@ -60,7 +60,8 @@ struct InvokeOptions {
   std::optional<std::string> data;   ///< The body; "@FILE" reads a file, "@-" standard input.
   std::vector<std::string> headers;  ///< "Name: value".
   std::string route;                 ///< "wasm", "container" or a policy; empty: the node decides.
-  std::string gateway;               ///< "http://HOST:PORT"; empty: ask the node.
+  std::string gateway;               ///< "http(s)://HOST:PORT"; empty: ask the node.
+  std::filesystem::path key_file;    ///< With the function's key; empty: HYBRIDSERVE_KEY, if set.
   bool verbose = false;
 };
 Outcome RunInvoke(const InvokeOptions& options, const Session& session);
@@ -96,6 +97,13 @@ struct RegistryOptions {
 };
 /// Works on the state folder itself, which no node may run on.
 Outcome RunRegistry(const RegistryOptions& options, const Session& session);
+
+struct TokenOptions {
+  std::filesystem::path file;  ///< A key file that gets the hash; empty: it is printed as well.
+  std::string name;
+};
+/// Makes a token of the admin API, or a key of a function: they are of one kind.
+Outcome RunToken(const TokenOptions& options, const Session& session);
 
 Outcome RunVersion(const Session& session);
 

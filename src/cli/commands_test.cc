@@ -6,8 +6,10 @@
 #include <fstream>
 
 #include "base/digest.h"
+#include "base/file.h"
 #include "cli/testing/console.h"
 #include "cli/testing/fake_node.h"
+#include "function/keys.h"
 
 namespace hybridserve::cli {
 namespace {
@@ -144,10 +146,45 @@ TEST_F(CommandsTest, ANodeElsewhereGetsTheToken) {
 }
 
 TEST_F(CommandsTest, AWrongNodeAddressIsRefused) {
-  for (const char* node : {"https://h:1", "http://", "h", "http://h:0", "http://h:99999"}) {
+  for (const char* node : {"ftp://h:1", "http://", "https://", "http://h:0", "https://h:99999"}) {
     session().options.node = node;
     ExpectFailure(RunList(session()), Code::kInvalidArgument, node);
   }
+}
+
+TEST_F(CommandsTest, ATokenGoesToANodeElsewhereOverTlsOnly) {
+  session().options.node = "http://10.0.0.7:9090";
+  ExpectFailure(RunList(session()), Code::kInvalidArgument, "write https://10.0.0.7:9090");
+}
+
+TEST_F(CommandsTest, InvokeSendsTheKeyOfAFile) {
+  node_.Answer("GET /function/hello", 200, "ok");
+  const fs::path key = folder_.path() / "key";
+  std::ofstream(key) << "key-1\n";
+  InvokeOptions options;
+  options.name = "hello";
+  options.gateway = node_.address();
+  options.key_file = key;
+  EXPECT_EQ(RunInvoke(options, session()), 0);
+  EXPECT_NE(node_.Requests().at(0).head.find("Authorization: Bearer key-1\r\n"), std::string::npos);
+}
+
+TEST_F(CommandsTest, TokenAddsTheHashToTheFileAndPrintsTheTokenOnce) {
+  const fs::path file = folder_.path() / "tokens";
+  std::ofstream(file) << "# who may deploy";
+  EXPECT_EQ(RunToken({file, "ci"}, session()), 0);
+  const std::string out = console_.Out();
+  ASSERT_EQ(out.size(), 65u);
+  const std::string token = out.substr(0, 64);
+  EXPECT_EQ(ReadFile(file).value(), "# who may deploy\n" + KeyLine("ci", token));
+  ExpectFailure(RunToken({file, "ci"}, session()), Code::kInvalidArgument, "two keys of the name");
+  EXPECT_EQ(ReadFile(file).value(), "# who may deploy\n" + KeyLine("ci", token));
+}
+
+TEST_F(CommandsTest, TokenWithoutAFilePrintsItsLine) {
+  EXPECT_EQ(RunToken({}, session()), 0);
+  const std::string token = console_.Out().substr(0, 64);
+  EXPECT_NE(console_.Err().find("\n" + KeyLine("", token)), std::string::npos);
 }
 
 TEST_F(CommandsTest, RemoveNamesWhatItRemoved) {

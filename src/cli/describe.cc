@@ -102,6 +102,9 @@ Outcome RunDescribe(const DescribeOptions& options, const Session& session) {
     const Result<Manifest> manifest = ManifestFromJson(function["manifest"].dump());
     if (manifest && !manifest->hosts.empty()) facts.Add("hosts", Joined(manifest->hosts));
     if (manifest && manifest->idempotent) facts.Add("idempotent", "yes");
+    if (manifest && !manifest->access_keys.empty()) {
+      facts.Add("access", "with a key of " + Printable(manifest->access_keys));
+    }
     if (manifest) AddManifest(facts, *manifest);
   }
   session.terminal.Print(facts.Render(session.terminal) + Revisions(function, session));

@@ -9,6 +9,9 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/host_name_verification.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <charconv>
@@ -24,6 +27,7 @@ namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using boost::system::error_code;
 using Socket = asio::generic::stream_protocol::socket;
+using TlsSocket = asio::ssl::stream<Socket&>;
 
 constexpr size_t kPieceBytes = 256 * 1024;
 /// Of a whole answer held in memory. The admin API's are small; a function's is at most 1 GiB.
@@ -68,6 +72,50 @@ Result<Socket> Connect(asio::io_context& context, const HttpAddress& address) {
   return socket;
 }
 
+Result<> TrustIn(asio::ssl::context& context, const HttpAddress& address) {
+  error_code error;
+  if (address.ca.empty()) {
+    context.set_default_verify_paths(error);
+    if (error) return Fail(Code::kInternal, "this machine's certificates: " + error.message());
+    return {};
+  }
+  context.load_verify_file(address.ca.string(), error);
+  if (error) {
+    return Fail(Code::kInvalidArgument, "--ca " + address.ca.string() +
+                                            " holds no certificate in PEM that can be read (" +
+                                            error.message() + ")");
+  }
+  return {};
+}
+
+/// Shakes hands and makes sure that it is `address` who answers.
+Result<> ShakeHands(TlsSocket& stream, const HttpAddress& address) {
+  error_code error;
+  (void)asio::ip::make_address(address.host, error);
+  if (error) SSL_set_tlsext_host_name(stream.native_handle(), address.host.c_str());
+  stream.set_verify_mode(asio::ssl::verify_peer);
+  stream.set_verify_callback(asio::ssl::host_name_verification(address.host));
+  stream.handshake(asio::ssl::stream_base::client, error);
+  if (!error) return {};
+  const long verdict = SSL_get_verify_result(stream.native_handle());
+  if (verdict != X509_V_OK) {
+    return Fail(Code::kForbidden, "the certificate of " + address.Text() +
+                                      " is not to be trusted (" +
+                                      X509_verify_cert_error_string(verdict) +
+                                      "); name the certificate of who issued it with --ca FILE");
+  }
+  const bool other_name =
+      error.category() == asio::error::get_ssl_category() &&
+      ERR_GET_REASON(static_cast<unsigned long>(error.value())) == SSL_R_CERTIFICATE_VERIFY_FAILED;
+  if (other_name) {
+    return Fail(Code::kForbidden, "the certificate of " + address.Text() +
+                                      " is not for that name; write a name that it holds "
+                                      "(`openssl x509 -noout -ext subjectAltName` shows them)");
+  }
+  return Fail(Code::kUnavailable, "no TLS with " + address.Text() + ": " + error.message() +
+                                      "; is it served over plain http://?");
+}
+
 http::request<http::empty_body> HeadOf(const HttpAddress& address, const HttpRequest& request,
                                        uint64_t body_bytes) {
   http::request<http::empty_body> head;
@@ -89,7 +137,8 @@ http::request<http::empty_body> HeadOf(const HttpAddress& address, const HttpReq
 }
 
 /// Sends `bytes` in pieces, so that progress shows.
-error_code SendText(Socket& socket, const HttpRequest& request) {
+template <typename Stream>
+error_code SendText(Stream& socket, const HttpRequest& request) {
   error_code error;
   const std::string_view body = request.body;
   for (size_t at = 0; at < body.size() && !error;) {
@@ -102,7 +151,8 @@ error_code SendText(Socket& socket, const HttpRequest& request) {
 }
 
 /// Sends exactly `size` bytes of the file. A file that shrinks meanwhile is an I/O error.
-error_code SendFile(Socket& socket, const HttpRequest& request, uint64_t size) {
+template <typename Stream>
+error_code SendFile(Stream& socket, const HttpRequest& request, uint64_t size) {
   std::string piece(kPieceBytes, '\0');
   error_code error;
   for (uint64_t at = 0; at < size && !error;) {
@@ -126,7 +176,8 @@ Result<uint64_t> BodyBytes(const HttpRequest& request) {
 
 /// A server may answer and close before it has read everything: then the answer counts, not the
 /// failure to send.
-Result<> Send(Socket& socket, const HttpAddress& address, const HttpRequest& request) {
+template <typename Stream>
+Result<> Send(Stream& socket, const HttpAddress& address, const HttpRequest& request) {
   TRY_ASSIGN(const uint64_t size, BodyBytes(request));
   const auto head = HeadOf(address, request, size);
   http::request_serializer<http::empty_body> serializer(head);
@@ -150,10 +201,13 @@ HttpAnswer AnswerHead(const http::response<http::buffer_body>& message) {
   return answer;
 }
 
-Result<HttpAnswer> Receive(Socket& socket, const HttpAddress& address, const HttpRequest& request,
+template <typename Stream>
+Result<HttpAnswer> Receive(Stream& socket, const HttpAddress& address, const HttpRequest& request,
                            const BodyConsumer& consume) {
   const auto fail = [&address](const error_code& error) {
-    const bool gone = error == http::error::end_of_stream || error == http::error::partial_message;
+    const bool gone = error == http::error::end_of_stream ||
+                      error == http::error::partial_message ||
+                      error == asio::ssl::error::stream_truncated;
     return Fail(Code::kInternal, "no whole answer from " + address.Text() + ": " +
                                      (gone ? "the connection ended early" : error.message()));
   };
@@ -193,23 +247,35 @@ Result<HttpAnswer> Receive(Socket& socket, const HttpAddress& address, const Htt
 
 Result<HttpAddress> HttpAddress::Parse(std::string_view text) {
   std::string_view rest = text;
-  constexpr std::string_view kScheme = "http://";
-  const bool has_scheme = rest.starts_with(kScheme);
-  if (has_scheme) rest.remove_prefix(kScheme.size());
+  constexpr std::string_view kPlain = "http://";
+  constexpr std::string_view kTls = "https://";
+  const bool tls = rest.starts_with(kTls);
+  const bool has_scheme = tls || rest.starts_with(kPlain);
+  if (has_scheme) rest.remove_prefix(tls ? kTls.size() : kPlain.size());
   if (rest.ends_with('/')) rest.remove_suffix(1);
   const bool bare_ipv6 = rest.ends_with(']');
   std::string with_port(rest);
-  if (has_scheme && (bare_ipv6 || rest.find(':') == std::string_view::npos)) with_port += ":80";
+  if (has_scheme && (bare_ipv6 || rest.find(':') == std::string_view::npos)) {
+    with_port += tls ? ":443" : ":80";
+  }
   Result<HostPort> parsed = ParseHostPort(with_port);
   if (!parsed || parsed->port == 0) {
     return Fail(Code::kInvalidArgument, "'" + std::string(text) +
                                             "' is not the address of a node; write "
-                                            "http://HOST:PORT, such as http://10.0.0.7:9090");
+                                            "https://HOST:PORT, such as https://10.0.0.7:9090");
   }
   HttpAddress address;
   address.host = parsed->host;
   address.port = parsed->port;
+  address.tls = tls;
   return address;
+}
+
+bool HttpAddress::IsLocal() const {
+  if (!socket.empty() || host == "localhost") return true;
+  error_code error;
+  const asio::ip::address address = asio::ip::make_address(host, error);
+  return !error && address.is_loopback();
 }
 
 std::string HttpAddress::Text() const {
@@ -234,6 +300,14 @@ Result<HttpAnswer> FetchStream(const HttpAddress& address, const HttpRequest& re
                                const BodyConsumer& consume) {
   asio::io_context context(1);
   TRY_ASSIGN(Socket socket, Connect(context, address));
+  if (address.tls) {
+    asio::ssl::context trust(asio::ssl::context::tls_client);
+    TRY(TrustIn(trust, address));
+    TlsSocket stream(socket, trust);
+    TRY(ShakeHands(stream, address));
+    TRY(Send(stream, address, request));
+    return Receive(stream, address, request, consume);
+  }
   TRY(Send(socket, address, request));
   return Receive(socket, address, request, consume);
 }

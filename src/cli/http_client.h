@@ -1,4 +1,4 @@
-// HttpClient: one HTTP/1.1 exchange at a time, blocking, over a unix socket or TCP.
+// HttpClient: one HTTP/1.1 exchange at a time, blocking, over a unix socket, TCP or TLS.
 //
 // Thread rule: one thread.
 #pragma once
@@ -20,9 +20,14 @@ struct HttpAddress {
   std::filesystem::path socket;
   std::string host;  ///< A name, an IPv4 address, or an IPv6 address without brackets.
   uint16_t port = 0;
+  bool tls = false;
+  std::filesystem::path ca;  ///< PEM file with whom to trust; empty: the system's.
 
-  /// "http://HOST:PORT" (without port: 80) or "HOST:PORT". Errors: kInvalidArgument.
+  /// "http://HOST:PORT" (without port: 80), "https://HOST:PORT" (443) or "HOST:PORT".
+  /// Errors: kInvalidArgument.
   static Result<HttpAddress> Parse(std::string_view text);
+  /// Whether what is sent there stays on this machine.
+  [[nodiscard]] bool IsLocal() const;
   /// The path, or "HOST:PORT".
   [[nodiscard]] std::string Text() const;
 };
@@ -50,7 +55,8 @@ struct HttpAnswer {
 /// Sends `request` on a new connection and reads the whole answer.
 ///
 /// Errors: kUnavailable nothing listens at `address`; kNotFound there is no such socket or host;
-/// kForbidden the socket belongs to another user; kInternal the connection broke, or no HTTP.
+/// kForbidden the socket belongs to another user, or the certificate is not to be trusted;
+/// kInternal the connection broke, or no HTTP.
 Result<HttpAnswer> Fetch(const HttpAddress& address, const HttpRequest& request);
 
 /// Takes a piece of an answer's body; an error ends the exchange with it.

@@ -78,6 +78,11 @@ Result<HttpRequest> MakeRequest(const InvokeOptions& options) {
     TRY_ASSIGN(Header header, ParseHeader(text));
     request.headers.push_back(std::move(header));
   }
+  std::string key = Variable("HYBRIDSERVE_KEY");
+  if (!options.key_file.empty()) {
+    TRY_ASSIGN(key, ReadWord(options.key_file, "a key of the function"));
+  }
+  if (!key.empty()) request.headers.push_back({"Authorization", "Bearer " + key});
   if (!options.route.empty()) {
     TRY_ASSIGN(std::string policy, PolicyOfRoute(options.route));
     request.headers.push_back({"HybridServe-Route", std::move(policy)});
@@ -88,10 +93,11 @@ Result<HttpRequest> MakeRequest(const InvokeOptions& options) {
 /// Where the node's functions are served. A gateway that listens on every address is reached by the
 /// host that the node was reached by.
 Result<HttpAddress> GatewayOf(const InvokeOptions& options, const Session& session) {
-  if (!options.gateway.empty()) return HttpAddress::Parse(options.gateway);
+  if (!options.gateway.empty()) return session.ParseAddress(options.gateway);
   TRY_ASSIGN(const AdminClient client, session.Connect());
   TRY_ASSIGN(const Json node, client.Node());
-  TRY_ASSIGN(HttpAddress gateway, HttpAddress::Parse(TextAt(node, "/gateway")));
+  TRY_ASSIGN(HttpAddress gateway, session.ParseAddress(TextAt(node, "/gateway")));
+  gateway.tls = FlagAt(node, "/gateway_tls");
   const HttpAddress& admin = client.address();
   const bool any = gateway.host == "0.0.0.0" || gateway.host == "::";
   if (any) gateway.host = admin.socket.empty() ? admin.host : "127.0.0.1";

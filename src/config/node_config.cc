@@ -103,8 +103,9 @@ Result<NodeConfig> FromSettings(const SettingsNode& root, std::string_view docum
   if (!config.state_folder.has_filename()) {
     config.state_folder = config.state_folder.parent_path();  // A slash at its end.
   }
-  if (!config.admin_token_file.empty()) {
-    config.admin_token_file = std::filesystem::absolute(config.admin_token_file, error).string();
+  for (std::string* file : {&config.admin_token_file, &config.tls_certificate, &config.tls_key,
+                            &config.admin_tls_certificate, &config.admin_tls_key}) {
+    if (!file->empty()) *file = std::filesystem::absolute(*file, error).string();
   }
   return config;
 }

@@ -34,10 +34,14 @@ struct NodeConfig {
   /// time for which the node waits for it, after a first body_timeout; 0: no bound.
   uint64_t min_rate_bytes = 512;
   std::chrono::milliseconds drain_timeout{30000};  ///< For requests in flight at SIGTERM.
+  std::string tls_certificate;  ///< PEM file with the chain; empty: no TLS.
+  std::string tls_key;          ///< PEM file with its key.
 
   // [admin]
-  std::string admin_listen;                     ///< HOST:PORT for TCP; empty: unix socket only.
-  std::string admin_token_file;                 ///< File with the bearer token; needed for TCP.
+  std::string admin_listen;           ///< HOST:PORT for TCP; empty: unix socket only.
+  std::string admin_token_file;       ///< File with hashes of bearer tokens; needed for TCP.
+  std::string admin_tls_certificate;  ///< As the gateway's; needed for TCP.
+  std::string admin_tls_key;
   uint64_t max_blob_bytes = uint64_t{4} << 30;  ///< Largest module or image that can be uploaded.
 
   // [policy]

@@ -43,6 +43,8 @@ drain_timeout = "4s"
 [admin]
 listen = "127.0.0.1:9000"
 token_file = "/etc/hybridserve/token"
+tls_certificate = "/etc/hybridserve/admin.pem"
+tls_key = "/etc/hybridserve/admin.key"
 max_blob = "1GiB"
 [policy]
 default = "wasm-only"
@@ -73,6 +75,8 @@ access = "all"
   EXPECT_EQ(config->drain_timeout, 4s);
   EXPECT_EQ(config->admin_listen, "127.0.0.1:9000");
   EXPECT_EQ(config->admin_token_file, "/etc/hybridserve/token");
+  EXPECT_EQ(config->admin_tls_certificate, "/etc/hybridserve/admin.pem");
+  EXPECT_EQ(config->admin_tls_key, "/etc/hybridserve/admin.key");
   EXPECT_EQ(config->max_blob_bytes, 1u << 30);
   EXPECT_EQ(config->policy, PolicyKind::kWasmOnly);
   EXPECT_TRUE(config->allow_route_header);
@@ -154,6 +158,14 @@ INSTANTIATE_TEST_SUITE_P(
                 "[admin]\nlisten = \"0.0.0.0:1\"\n",
                 {},
                 "node.toml:2: admin.listen is set and admin.token_file is not"},
+        BadCase{"TcpAdminWithoutTls",
+                "[admin]\nlisten = \"0.0.0.0:1\"\ntoken_file = \"/t\"\n",
+                {},
+                "name a certificate and its key in admin.tls_certificate and admin.tls_key"},
+        BadCase{"CertificateWithoutKey",
+                "[gateway]\ntls_certificate = \"/c\"\n",
+                {},
+                "node.toml:2: gateway.tls_certificate is set and gateway.tls_key is not"},
         BadCase{"TooManyThreads",
                 "[wasm]\nthreads = 257\n",
                 {},

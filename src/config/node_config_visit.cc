@@ -73,6 +73,18 @@ Result<> CheckFolder(std::string_view text) {
                                           "'..', '//' or a slash at its end)");
 }
 
+// The two files of a TLS listener, of which there is none or both.
+void VisitTls(SettingsVisitor& v, std::string_view section, std::string& certificate,
+              std::string& key) {
+  v.Text("tls_certificate", certificate, CheckPathOrNone);
+  v.Text("tls_key", key, CheckPathOrNone);
+  if (certificate.empty() == key.empty()) return;
+  const std::string set = certificate.empty() ? "tls_key" : "tls_certificate";
+  const std::string lacks = certificate.empty() ? "tls_certificate" : "tls_key";
+  v.Complain(set, std::string(section) + "." + set + " is set and " + std::string(section) + "." +
+                      lacks + " is not; TLS needs both files");
+}
+
 void VisitGateway(SettingsVisitor& v, NodeConfig& config) {
   v.Text("listen", config.listen, CheckListen);
   v.Count("max_connections", config.max_connections, 1, 1000000);
@@ -84,6 +96,7 @@ void VisitGateway(SettingsVisitor& v, NodeConfig& config) {
   v.Duration("body_timeout", config.body_timeout, 100ms, 1h);
   v.Size("min_rate", config.min_rate_bytes, 0, kTiB);
   v.Duration("drain_timeout", config.drain_timeout, 0ms, 1h);
+  VisitTls(v, "gateway", config.tls_certificate, config.tls_key);
 }
 
 void VisitAdmin(SettingsVisitor& v, NodeConfig& config) {
@@ -93,8 +106,16 @@ void VisitAdmin(SettingsVisitor& v, NodeConfig& config) {
   if (!config.admin_listen.empty() && config.admin_token_file.empty()) {
     v.Complain("listen",
                "admin.listen is set and admin.token_file is not; the admin API is only "
-               "served over TCP with a token: write one into a file and name it in "
+               "served over TCP with a token: `hybridserve token FILE` makes one; name FILE in "
                "admin.token_file");
+  }
+  VisitTls(v, "admin", config.admin_tls_certificate, config.admin_tls_key);
+  if (!config.admin_listen.empty() && config.admin_tls_certificate.empty() &&
+      config.admin_tls_key.empty()) {
+    v.Complain("listen",
+               "admin.listen is set and admin.tls_certificate is not; the admin API is only "
+               "served over TCP with TLS: name a certificate and its key in admin.tls_certificate "
+               "and admin.tls_key, or reach the unix socket by ssh");
   }
 }
 

@@ -91,7 +91,7 @@ void AppendRequestHead(std::string& out, const RequestHead& head) {
   out.append("X-Forwarded-For: ");
   if (!forwarded.chain.empty()) out.append(forwarded.chain).append(", ");
   out.append(head.remote_address).append("\r\n");
-  if (!forwarded.proto) AppendField(out, "X-Forwarded-Proto", "http");
+  if (!forwarded.proto) AppendField(out, "X-Forwarded-Proto", head.https ? "https" : "http");
   if (!forwarded.host && !head.host.empty()) AppendField(out, "X-Forwarded-Host", head.host);
   if (!head.script_name.empty()) AppendField(out, "X-Forwarded-Prefix", head.script_name);
   if (!head.request_id.empty()) AppendField(out, "X-Request-Id", head.request_id);

@@ -152,6 +152,7 @@ void ForEachVariable(const RequestHead& head, uint64_t body_bytes, const Set& se
   set("", "SERVER_SOFTWARE", "HybridServe/" HYBRIDSERVE_VERSION);
   set("", "SERVER_NAME", server);
   set("", "SERVER_PORT", port);
+  if (head.https) set("", "HTTPS", "on");
   set("", "REQUEST_METHOD", head.method);
   set("", "SCRIPT_NAME", head.script_name);
   if (head.path.find('%') == std::string::npos) {

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/ids.h"
+#include "function/keys.h"
 #include "function/manifest.h"
 
 namespace hybridserve {
@@ -23,6 +24,8 @@ struct Deployed {
   std::string image_config;  ///< The image's run configuration as JSON; empty: no container.
   /// Environment and secrets' values together, as the guest gets them. Never logged.
   std::map<std::string, std::string> environment;
+  /// With one of which it may be called; nullptr: by anybody. Read again when the file changes.
+  std::shared_ptr<KeyFile> keys;
 };
 
 /// Shared by: the router's table, invocations in flight, warm containers of the revision.

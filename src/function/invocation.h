@@ -42,6 +42,7 @@ struct RequestHead {
   std::vector<Header> headers;
   std::optional<uint64_t> content_length;  ///< Absent: chunked, or no body.
   bool has_body = false;
+  bool https = false;  ///< The client came over TLS.
 };
 
 struct ResponseHead {

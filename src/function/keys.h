@@ -13,8 +13,8 @@
 #include <string_view>
 #include <vector>
 
-#include "base/regular_file.h"
 #include "base/ids.h"
+#include "base/regular_file.h"
 #include "base/result.h"
 #include "function/invocation.h"
 

@@ -59,6 +59,8 @@ GREETING = "hi"
 [secrets]
 TOKEN = "/etc/hello/token"
 
+[access]
+keys = "/etc/hello/keys"
 [[folders]]
 host = "/srv/data"
 guest = "/data"
@@ -80,6 +82,7 @@ Manifest Full() {
   manifest.scale = {1, 3, 2, 2h};
   manifest.environment = {{"GREETING", "hi"}};
   manifest.secrets = {{"TOKEN", "/etc/hello/token"}};
+  manifest.access_keys = "/etc/hello/keys";
   manifest.folders = {{"/srv/data", "/data", true}};
   return manifest;
 }

@@ -167,6 +167,10 @@ void VisitScale(SettingsVisitor& v, Scale& scale) {
   }
 }
 
+Result<> CheckAbsolutePathOrNone(std::string_view text) {
+  return text.empty() ? Result<>() : CheckAbsolutePath(text);
+}
+
 void VisitFolder(SettingsVisitor& v, FolderGrant& folder) {
   v.Text("host", folder.host_path, CheckAbsolutePath);
   v.Text("guest", folder.guest_path, CheckAbsolutePath);
@@ -240,6 +244,8 @@ void VisitManifest(SettingsVisitor& v, Manifest& manifest) {
   v.Section("scale", [&v, &manifest] { VisitScale(v, manifest.scale); });
   v.TextMap("environment", manifest.environment, CheckVariableName, CheckVariableValue);
   v.TextMap("secrets", manifest.secrets, CheckVariableName, CheckAbsolutePath);
+  v.Section("access",
+            [&v, &manifest] { v.Text("keys", manifest.access_keys, CheckAbsolutePathOrNone); });
   v.TableList(
       "folders", manifest.folders.size(), [&manifest](size_t n) { manifest.folders.resize(n); },
       [&v, &manifest](size_t i) { VisitFolder(v, manifest.folders[i]); });

@@ -39,6 +39,12 @@ void LogException(std::exception_ptr error) {
   }
 }
 
+bool EqualsIgnoringCase(std::string_view text, std::string_view lower) {
+  return std::equal(text.begin(), text.end(), lower.begin(), lower.end(), [](char a, char b) {
+    return (a >= 'A' && a <= 'Z' ? static_cast<char>(a + 32) : a) == b;
+  });
+}
+
 Error ClientGone() { return {Code::kCancelled, "the client went away"}; }
 
 }  // namespace
@@ -73,6 +79,9 @@ ClientConnection::ClientConnection(std::shared_ptr<GatewayContext> context,
   }
   remote_is_loopback_ = address.is_loopback();
   head_.remote_address = address.to_string();
+  if (!context_->certificate) return;
+  tls_ = std::make_unique<TlsStream>(context_->certificate->context(), fd_);
+  head_.https = true;
 }
 
 ClientConnection::~ClientConnection() = default;
@@ -97,6 +106,10 @@ void ClientConnection::Start(std::unique_ptr<ClientConnection> connection) {
 // their own, which would cost an allocation per request.
 asio::awaitable<void> ClientConnection::ServeAll() {
   co_await asio::this_coro::throw_if_cancelled(false);
+  if (tls_) {
+    const bool shaken = co_await ShakeHands();
+    if (!shaken) co_return;
+  }
   while (!closing_) {
     ResetRequest();
     size_t scanned = 0;
@@ -106,9 +119,15 @@ asio::awaitable<void> ClientConnection::ServeAll() {
       if (buffer_.data().size() >= context_->config.header_bytes) break;
       WaitForHead();
       const std::span<char> room = buffer_.Prepare(kHeadReadBytes);
-      const auto [error, bytes] =
-          co_await socket_.async_read_some(asio::buffer(room.data(), room.size()), kAwait);
-      if (error) {
+      Received got;
+      if (tls_) {
+        got = co_await ReadTls(room);
+      } else {
+        const auto [error, bytes] =
+            co_await socket_.async_read_some(asio::buffer(room.data(), room.size()), kAwait);
+        got = {error, bytes};
+      }
+      if (got.error) {
         if (read_timed_out_ && phase_ == Phase::kHead) {
           RequestError refusal{408,
                                {Code::kTimeout,
@@ -118,7 +137,7 @@ asio::awaitable<void> ClientConnection::ServeAll() {
         }
         co_return;
       }
-      buffer_.Commit(bytes);
+      buffer_.Commit(got.bytes);
       if (scanned == 0) SkipEmptyLines();
     }
     context_->connections.SetActive(*this);
@@ -136,6 +155,9 @@ asio::awaitable<void> ClientConnection::ServeAll() {
       co_await Refuse(std::move(refusal));
     } else if (*function == nullptr) {
       co_await ServeOwnPath();
+    } else if (Result<> access = CheckAccess(**function); !access) {
+      RequestError refusal{401, std::move(access.error())};
+      co_await Refuse(std::move(refusal));
     } else {
       phase_ = Phase::kRouter;
       handed_over_ = context_->connections.coarse_now();
@@ -149,6 +171,75 @@ asio::awaitable<void> ClientConnection::ServeAll() {
     if (!keep_alive_) break;
   }
   co_await Linger();
+}
+
+// A handshake has the time of a head: who does not end it is like one that sends a head slowly.
+asio::awaitable<bool> ClientConnection::ShakeHands() {
+  phase_ = Phase::kHead;
+  read_deadline_ = context_->connections.coarse_now() + context_->config.header_timeout;
+  context_->connections.SetActive(*this);
+  while (true) {
+    const TlsStream::State state = tls_->Handshake();
+    if (state == TlsStream::State::kDone) break;
+    if (state == TlsStream::State::kPlainHttp) {
+      const std::string_view answer = PlainHttpAnswer();
+      (void)::send(fd_, answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      context_->metrics.CountRefused(400);
+      co_await Linger();
+      co_return false;
+    }
+    if (state != TlsStream::State::kWaitRead && state != TlsStream::State::kWaitWrite) {
+      co_return false;
+    }
+    const auto wait = state == TlsStream::State::kWaitRead ? asio::socket_base::wait_read
+                                                           : asio::socket_base::wait_write;
+    const auto [error] = co_await socket_.async_wait(wait, kAwait);
+    if (!error) continue;
+    if (read_timed_out_) context_->metrics.CountRefused(408);
+    co_return false;
+  }
+  read_deadline_ = kNever;
+  co_return !context_->connections.draining();
+}
+
+asio::awaitable<ClientConnection::Received> ClientConnection::ReadTls(std::span<char> room) {
+  while (true) {
+    const TlsStream::Io io = tls_->Read(room);
+    if (io.state == TlsStream::State::kDone) co_return Received{{}, io.bytes};
+    if (io.state != TlsStream::State::kWaitRead && io.state != TlsStream::State::kWaitWrite) {
+      co_return Received{asio::error::eof, 0};
+    }
+    const auto wait = io.state == TlsStream::State::kWaitRead ? asio::socket_base::wait_read
+                                                              : asio::socket_base::wait_write;
+    const auto [error] = co_await socket_.async_wait(wait, kAwait);
+    if (error) co_return Received{error, 0};
+  }
+}
+
+Result<> ClientConnection::WriteTls(Pieces& pieces) {
+  while (!pieces.empty()) {
+    const std::span<const iovec> left(&pieces.parts[pieces.first], pieces.count - pieces.first);
+    const TlsStream::Io io = tls_->Write(left);
+    if (io.state == TlsStream::State::kEnded) return tl::unexpected<Error>(ClientGone());
+    if (io.state != TlsStream::State::kDone) return {};
+    answer_sent_ += io.bytes;
+    pieces.Consume(io.bytes);
+  }
+  return {};
+}
+
+// Whether the request has a key of the function's, where it wants one. The function does not get to
+// see it: it could be used on the function's behalf elsewhere, and is the node's business.
+Result<> ClientConnection::CheckAccess(const Deployed& function) {
+  if (!function.keys) return {};
+  const std::string name = "function '" + function.manifest.name.value + "'";
+  const std::shared_ptr<const KeySet> keys = function.keys->keys();
+  TRY_ASSIGN(const Key* key, CheckKey(*keys, head_.headers, name));
+  spdlog::debug("{} is called with the key '{}', request_id={}", name, key->name, head_.request_id);
+  std::erase_if(head_.headers, [](const Header& header) {
+    return EqualsIgnoringCase(header.name, "authorization");
+  });
+  return {};
 }
 
 void ClientConnection::ResetRequest() {
@@ -278,6 +369,7 @@ asio::awaitable<void> ClientConnection::Refuse(RequestError error) {
 // answer: what it sends is read and thrown away for a while (RFC 9112 9.6).
 asio::awaitable<void> ClientConnection::Linger() {
   if (closing_ || (parsed_ && parser_.done() && buffer_.empty())) co_return;
+  if (tls_) tls_->SayGoodbye();
   boost::system::error_code ignored;
   socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
   phase_ = Phase::kLinger;
@@ -295,6 +387,7 @@ asio::awaitable<void> ClientConnection::Linger() {
 
 // The answer is not whole: a reset tells the client so, whatever the framing.
 void ClientConnection::Abort() {
+  if (tls_) tls_->Abort();
   boost::system::error_code ignored;
   socket_.set_option(asio::socket_base::linger(true, 0), ignored);
   socket_.close(ignored);
@@ -367,11 +460,17 @@ Awaitable<> ClientConnection::Receive(size_t bytes) {
   const SteadyTime began = context_->connections.coarse_now();
   read_deadline_ = PieceDeadline(body_read_, body_waited_);
   const std::span<char> room = buffer_.Prepare(bytes);
-  const auto [error, received] =
-      co_await socket_.async_read_some(asio::buffer(room.data(), room.size()), kAwait);
+  Received got;
+  if (tls_) {
+    got = co_await ReadTls(room);
+  } else {
+    const auto [error, received] =
+        co_await socket_.async_read_some(asio::buffer(room.data(), room.size()), kAwait);
+    got = {error, received};
+  }
   read_deadline_ = kNever;
   body_waited_ += context_->connections.coarse_now() - began;
-  if (error && read_timed_out_) {
+  if (got.error && read_timed_out_) {
     co_return Fail(Code::kTimeout,
                    "body timeout: the client sent nothing of its body for " +
                        std::to_string(context_->config.body_timeout.count()) +
@@ -379,8 +478,8 @@ Awaitable<> ClientConnection::Receive(size_t bytes) {
                        std::to_string(context_->config.min_rate_bytes) +
                        " bytes a second (gateway.min_rate)");
   }
-  if (error) co_return tl::unexpected<Error>(ClientGone());
-  buffer_.Commit(received);
+  if (got.error) co_return tl::unexpected<Error>(ClientGone());
+  buffer_.Commit(got.bytes);
   co_return Result<>();
 }
 
@@ -470,6 +569,7 @@ Awaitable<> ClientConnection::End() {
 
 // Writes what the socket takes at once: nearly always all of it.
 Result<> ClientConnection::WriteNow(Pieces& pieces) {
+  if (tls_) return WriteTls(pieces);
   msghdr message{};
   message.msg_iov = &pieces.parts[pieces.first];
   message.msg_iovlen = pieces.count - pieces.first;

@@ -1,6 +1,9 @@
 // ClientConnection: one client's TCP connection. Reads request after request, hands each to the
 // router as an Exchange and writes the answer.
 //
+// With a certificate the same bytes go through a TlsStream on the same socket: the connection waits
+// for the socket as that says. Without one there is no difference to a build without TLS.
+//
 // Nothing is buffered but one piece: bodies go up and down as fast as the slower side takes them. A
 // small answer is one system call. While a request is with the router the client is watched; when
 // it leaves, the request's coroutine is cancelled.
@@ -15,6 +18,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -28,6 +32,8 @@
 #include "gateway/response_head.h"
 #include "router/router.h"
 #include "telemetry/metrics.h"
+#include "tls/certificate.h"
+#include "tls/stream.h"
 
 namespace hybridserve {
 
@@ -38,12 +44,14 @@ struct GatewayContext {
                  const boost::asio::any_io_executor& executor)
       : config(std::move(options.config)),
         out_of_service(std::move(options.out_of_service)),
+        certificate(std::move(options.certificate)),
         router(routes),
         metrics(counted),
         connections(executor, std::move(options.now), options.tick) {}
 
   NodeConfig config;
   std::function<std::string(const FunctionName&)> out_of_service;
+  std::shared_ptr<TlsCertificate> certificate;  // nullptr: without TLS.
   Router& router;
   Metrics& metrics;
   Connections connections;
@@ -86,7 +94,14 @@ class ClientConnection final : public Exchange, public Watched {
   // Up to three pieces of memory that go out together.
   struct Pieces;
 
+  // What a read came to.
+  struct Received {
+    boost::system::error_code error;
+    size_t bytes = 0;
+  };
+
   boost::asio::awaitable<void> ServeAll();
+  boost::asio::awaitable<bool> ShakeHands();
   boost::asio::awaitable<void> ServeOwnPath();
   boost::asio::awaitable<void> Refuse(RequestError error);
   boost::asio::awaitable<void> Linger();
@@ -102,6 +117,11 @@ class ClientConnection final : public Exchange, public Watched {
   [[nodiscard]] SteadyTime PieceDeadline(uint64_t bytes, SteadyTime::duration waited) const;
   Result<std::string_view> NextBodyPiece();
   void SkipBufferedBody();
+  Result<> CheckAccess(const Deployed& function);
+
+  // TLS.
+  boost::asio::awaitable<Received> ReadTls(std::span<char> room);
+  Result<> WriteTls(Pieces& pieces);
 
   // Writing its answer.
   Framing StartAnswer(ResponseHead& head, BodyEnd end, uint64_t length);
@@ -111,6 +131,7 @@ class ClientConnection final : public Exchange, public Watched {
   std::shared_ptr<GatewayContext> context_;
   boost::asio::ip::tcp::socket socket_;
   int fd_;  // The socket's.
+  std::unique_ptr<TlsStream> tls_;  // nullptr: without TLS. Ends before the socket does.
   Gate::Pass pass_;
   boost::asio::cancellation_signal cancel_;
   bool remote_is_loopback_ = false;

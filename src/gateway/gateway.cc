@@ -95,6 +95,7 @@ void Gateway::Impl::Take(tcp::socket socket) {
   Connections& connections = context->connections;
   if (connections.count() >= context->config.max_connections && !connections.CloseLongestIdle()) {
     context->metrics.CountRefused(503);
+    if (context->certificate) return;  // Nobody would understand the answer.
     boost::system::error_code ignored;
     socket.non_blocking(true, ignored);
     socket.send(asio::buffer(kTooMany), 0, ignored);

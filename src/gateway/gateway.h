@@ -14,6 +14,7 @@
 #include "config/node_config.h"
 #include "router/router.h"
 #include "telemetry/metrics.h"
+#include "tls/certificate.h"
 
 namespace hybridserve {
 
@@ -27,6 +28,7 @@ class Gateway {
     /// Why a function that the router does not know is out of service; "" where there is none of
     /// that name. May be empty.
     std::function<std::string(const FunctionName&)> out_of_service;
+    std::shared_ptr<TlsCertificate> certificate;  ///< nullptr: without TLS.
   };
 
   /// `router` and `metrics` outlive the requests in flight.

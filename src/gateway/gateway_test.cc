@@ -5,11 +5,14 @@
 
 #include <vector>
 
+#include "base/file.h"
+#include "function/keys.h"
 #include "gateway/gateway_fixture.h"
 
 namespace hybridserve {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::MatchesRegex;
 using testing::Not;
@@ -49,6 +52,48 @@ TEST_F(GatewayTest, AFunctionSeesItsPathWithoutTheRoute) {
   ASSERT_TRUE(answer);
   EXPECT_THAT(answer->body, StartsWith("GET /a%20b/c ?x=1&y=/ at /function/hello host node from "
                                        "127.0.0.1\n"));
+}
+
+TEST_F(GatewayTest, AFunctionWithKeysIsCalledWithOneOnly) {
+  const TemporaryFolder folder;
+  const std::filesystem::path file = folder.path() / "keys";
+  const std::string key = MakeKey();
+  ASSERT_TRUE(WriteFileAtomically(file, KeyLine("edge", key)));
+  Deploy([&file](Deployed& function) {
+    function.keys = KeyFile::Open(file).value();
+    function.manifest.hosts = {"keyed.example"};
+  });
+  wasm_.SetHandler(Describe);
+  const std::string good = "Authorization: Bearer " + key + "\r\n";
+  for (const std::string& headers : {std::string(), "Authorization: Bearer " + MakeKey() + "\r\n",
+                                     "Authorization: " + key + "\r\n", good + good}) {
+    const auto refused = Call(Get("/function/hello", headers));
+    ASSERT_TRUE(refused);
+    EXPECT_EQ(refused->status, 401);
+    EXPECT_EQ(refused->Get("WWW-Authenticate"), "Bearer");
+    EXPECT_THAT(refused->body, AllOf(HasSubstr("unauthorized"), Not(HasSubstr(key))));
+  }
+  EXPECT_EQ(Call("GET / HTTP/1.1\r\nHost: keyed.example\r\n\r\n")->status, 401);
+  EXPECT_EQ(wasm_.invocations(), 0u);
+  const auto answer = Call(Get("/function/hello", good + "X-Other: stays\r\n"));
+  EXPECT_EQ(answer->status, 200);
+  EXPECT_THAT(answer->body, AllOf(HasSubstr("stays"), Not(HasSubstr(key))));
+  EXPECT_EQ(Call(Get("/healthz"))->status, 200);
+}
+
+TEST_F(GatewayTest, ABodyThatComesWithoutAKeyIsNotRead) {
+  Deploy([](Deployed& function) {
+    const TemporaryFolder folder;
+    ASSERT_TRUE(WriteFileAtomically(folder.path() / "keys", ""));
+    function.keys = KeyFile::Open(folder.path() / "keys").value();
+  });
+  Client client = Connect();
+  EXPECT_EQ(client.Exchange(Post("whole"))->status, 401);
+  EXPECT_EQ(client.Exchange(Get("/healthz"))->status, 200) << "the connection goes on";
+  client.Send("POST /function/hello HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\npart");
+  EXPECT_EQ(client.Read()->status, 401);
+  EXPECT_TRUE(client.IsClosed());
+  EXPECT_EQ(wasm_.invocations(), 0u);
 }
 
 TEST_F(GatewayTest, TheBareRouteIsTheFunctionsRoot) {

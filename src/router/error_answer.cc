@@ -15,6 +15,7 @@ ErrorAnswer MakeErrorAnswer(const Error& error, int http_status) {
   if (http_status == 429 || http_status == 503) {
     answer.head.headers.push_back({"Retry-After", "1"});
   }
+  if (http_status == 401) answer.head.headers.push_back({"WWW-Authenticate", "Bearer"});
   const nlohmann::json json = {
       {"error", {{"code", CodeName(error.code)}, {"message", error.message}}}};
   // A message may quote what a guest wrote: bytes that are no UTF-8 become U+FFFD.

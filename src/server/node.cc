@@ -4,19 +4,27 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <chrono>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "admin/admin_server.h"
 #include "admin/control_thread.h"
 #include "admin/deployer.h"
+#include "admin/secrets.h"
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "container/native/native_runtime.h"
 #include "container/warm_pool.h"
+#include "function/keys.h"
 #include "gateway/gateway.h"
 #include "launcher/client.h"
 #include "router/router.h"
@@ -28,6 +36,7 @@
 #include "store/registry.h"
 #include "telemetry/function_log.h"
 #include "telemetry/metrics.h"
+#include "tls/certificate.h"
 #include "wasm/executor_host.h"
 #include "wasm/executor_pool.h"
 
@@ -36,6 +45,8 @@ namespace hybridserve {
 namespace asio = boost::asio;
 
 namespace {
+
+constexpr std::chrono::seconds kWatchPause{1};
 
 uint64_t OrHalfOfTheMachine(uint64_t bytes) {
   return bytes != 0 ? bytes : MachineMemoryBytes() / 2;
@@ -54,6 +65,20 @@ Result<> LockServer() {
   if (!locked) return Wrap(locked.error(), "give up what the server never needs");
   return {};
 #endif
+}
+
+// The files of the configuration that are no function's business.
+std::vector<NodeFile> NodeFiles(const NodeConfig& config) {
+  const NodeFile files[] = {
+      {config.admin_token_file, "the admin API's tokens (admin.token_file)"},
+      {config.admin_tls_key, "the admin API's private key (admin.tls_key)"},
+      {config.tls_key, "the gateway's private key (gateway.tls_key)"},
+  };
+  std::vector<NodeFile> named;
+  for (const NodeFile& file : files) {
+    if (!file.path.empty()) named.push_back(file);
+  }
+  return named;
 }
 
 // "NAME@REVISION" of a container back to the live revision it belongs to.
@@ -101,6 +126,9 @@ struct Node::Impl {
   Metrics metrics;
   std::optional<BlobStore> blobs;
   std::unique_ptr<Registry> registry;
+  std::shared_ptr<TlsCertificate> gateway_certificate;  // nullptr: without TLS.
+  std::shared_ptr<TlsCertificate> admin_certificate;    // nullptr: no TCP.
+  std::shared_ptr<KeyFile> admin_tokens;                // nullptr: no TCP.
   std::optional<ExecutorPool> wasm;
   std::optional<NativeRuntime> runtime;
   std::optional<WarmPool> containers;
@@ -111,6 +139,7 @@ struct Node::Impl {
   std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
 
   Result<> OpenStore();
+  Result<> OpenAccess();
   void MakeWasm();
   void MakeContainers();
   void MakeRouter();
@@ -120,6 +149,11 @@ struct Node::Impl {
   [[nodiscard]] LiveStatus StatusOf(const FunctionName& name) const;
   [[nodiscard]] NodeInfo Info() const;
   Awaitable<> OpenDoors();
+  void ReloadIfChanged() const;
+  asio::awaitable<void> WatchFiles();
+
+  asio::steady_timer watch{executor};
+  bool stopping = false;
 };
 
 Result<> Node::Impl::OpenStore() {
@@ -127,6 +161,21 @@ Result<> Node::Impl::OpenStore() {
   TRY_ASSIGN(BlobStore opened_blobs, BlobStore::Open(folder / "blobs"));
   blobs.emplace(std::move(opened_blobs));
   TRY_ASSIGN(registry, Registry::Open(folder / "registry.db"));
+  return {};
+}
+
+// What says who may come in, and by which name the node is known.
+Result<> Node::Impl::OpenAccess() {
+  if (!config.tls_certificate.empty()) {
+    TRY_ASSIGN(gateway_certificate,
+               TlsCertificate::Open("gateway", config.tls_certificate, config.tls_key));
+  }
+  if (config.admin_listen.empty()) return {};
+  TRY_ASSIGN(admin_certificate,
+             TlsCertificate::Open("admin", config.admin_tls_certificate, config.admin_tls_key));
+  Result<std::shared_ptr<KeyFile>> tokens = KeyFile::Open(config.admin_token_file);
+  if (!tokens) return Wrap(std::move(tokens.error()), "admin.token_file");
+  admin_tokens = std::move(*tokens);
   return {};
 }
 
@@ -182,13 +231,14 @@ void Node::Impl::MakeRouter() {
   gateway_options.out_of_service = [this](const FunctionName& name) {
     return deployer ? deployer->FailureOf(name) : std::string();
   };
+  gateway_options.certificate = gateway_certificate;
   gateway.emplace(executor, std::move(gateway_options), *router, metrics);
 }
 
 void Node::Impl::MakeDeployer() {
   Deployer::Options options;
   options.state_folder = config.state_folder;
-  options.token_file = config.admin_token_file;
+  options.node_files = NodeFiles(config);
   options.allowed_folders = config.allowed_folders;
   options.containers_why_not = abilities.why_not;
   DataPath data_path;
@@ -206,7 +256,8 @@ void Node::Impl::MakeAdmin() {
   AdminOptions options;
   options.socket = config.AdminSocket();
   options.listen = config.admin_listen;
-  options.token_file = config.admin_token_file;
+  options.certificate = admin_certificate;
+  options.tokens = admin_tokens;
   options.max_blob_bytes = config.max_blob_bytes;
   admin.emplace(executor, std::move(options),
                 AdminParts{*deployer, *blobs, control, logs, [this] { return Info(); },
@@ -237,6 +288,7 @@ NodeInfo Node::Impl::Info() const {
   const bool six = address.host.find(':') != std::string::npos;
   info.gateway =
       fmt::format(fmt::runtime(six ? "[{}]:{}" : "{}:{}"), address.host, gateway->port());
+  info.gateway_tls = gateway_certificate != nullptr;
   info.policy = config.policy;
   info.allow_route_header = config.allow_route_header;
   info.wasm = true;
@@ -256,13 +308,38 @@ Awaitable<> Node::Impl::OpenDoors() {
   CO_TRY(gateway->Listen(address));
   CO_TRY(admin->Listen());
   if (!config.admin_listen.empty()) {
-    spdlog::info("admin API on http://{}, with a token", admin->tcp_address());
+    spdlog::info("admin API on https://{}, with a token", admin->tcp_address());
   }
   const NodeInfo info = Info();
-  spdlog::info("ready on http://{}, policy {}, {}", info.gateway, PolicyName(info.policy),
+  spdlog::info("ready on {}://{}, policy {}, {}", info.gateway_tls ? "https" : "http", info.gateway,
+               PolicyName(info.policy),
                info.containers ? "containers and Wasm"
                                : "Wasm only, no containers: " + info.containers_why_not);
   co_return Result<>();
+}
+
+// Waits for the disk: on the control thread.
+void Node::Impl::ReloadIfChanged() const {
+  if (gateway_certificate) gateway_certificate->ReloadIfChanged();
+  if (admin_certificate) admin_certificate->ReloadIfChanged();
+  if (admin_tokens) admin_tokens->ReloadIfChanged();
+}
+
+// Certificates and keys are changed by changing their files.
+asio::awaitable<void> Node::Impl::WatchFiles() {
+  while (!stopping) {
+    watch.expires_after(kWatchPause);
+    (void)co_await watch.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (stopping) break;
+    const std::vector<std::shared_ptr<KeyFile>> keys = deployer->KeyFiles();
+    if (keys.empty() && !gateway_certificate && !admin_tokens) continue;
+    auto reload = [this, &keys] {
+      ReloadIfChanged();
+      for (const std::shared_ptr<KeyFile>& file : keys) file->ReloadIfChanged();
+      return true;
+    };
+    (void)co_await control.Run(reload);
+  }
 }
 
 Node::Node(asio::any_io_executor executor, NodeConfig config, UniqueFd launcher,
@@ -278,6 +355,7 @@ Awaitable<> Node::Start() {
   if (!abilities) co_return tl::unexpected(std::move(abilities.error()));
   node.abilities = std::move(*abilities);
   CO_TRY(node.OpenStore());
+  CO_TRY(node.OpenAccess());
   CO_TRY(LockServer());
   node.MakeWasm();
   if (node.abilities.containers && node.config.containers) node.MakeContainers();
@@ -294,14 +372,16 @@ Awaitable<> Node::Start() {
         [&router](std::string_view label) { return LiveRevision(router, label); });
     if (!adopted) spdlog::warn("cannot adopt containers: {}", adopted.error().message);
   }
-  auto opened = co_await node.OpenDoors();
-  if (!opened) co_return opened;
+  CO_TRY(co_await node.OpenDoors());
+  asio::co_spawn(node.executor, node.WatchFiles(), asio::detached);
   auto told = co_await node.launcher.Ready();
   co_return told;
 }
 
 Awaitable<> Node::Stop() {
   Impl& node = *impl_;
+  node.stopping = true;
+  node.watch.cancel();
   auto drained = co_await node.gateway->Drain();
   if (!drained) spdlog::warn("{}", drained.error().message);
   // A deploy that is under way has changed nothing yet: it need not be finished.

@@ -1,8 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,47 +12,13 @@
 #include "base/unique_fd.h"
 #include "tls/certificate.h"
 #include "tls/stream.h"
+#include "tls/test_pair.h"
 
 namespace hybridserve {
 namespace {
 
 using testing::HasSubstr;
 using State = TlsStream::State;
-
-struct Pair {
-  std::string certificate;
-  std::string key;
-};
-
-std::string Text(BIO* bio) {
-  char* text = nullptr;
-  const long bytes = BIO_get_mem_data(bio, &text);
-  std::string copy(text, static_cast<size_t>(bytes));
-  BIO_free(bio);
-  return copy;
-}
-
-// A self-signed certificate and its key.
-Pair MakePair(long serial) {
-  EVP_PKEY* key = EVP_EC_gen("P-256");
-  X509* own = X509_new();
-  ASN1_INTEGER_set(X509_get_serialNumber(own), serial);
-  X509_gmtime_adj(X509_getm_notBefore(own), 0);
-  X509_gmtime_adj(X509_getm_notAfter(own), 3600);
-  X509_set_pubkey(own, key);
-  X509_NAME* name = X509_get_subject_name(own);
-  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
-                             reinterpret_cast<const unsigned char*>("node"), -1, -1, 0);
-  X509_set_issuer_name(own, name);
-  X509_sign(own, key, EVP_sha256());
-  BIO* certificate = BIO_new(BIO_s_mem());
-  PEM_write_bio_X509(certificate, own);
-  BIO* private_key = BIO_new(BIO_s_mem());
-  PEM_write_bio_PrivateKey(private_key, key, nullptr, nullptr, 0, nullptr, nullptr);
-  X509_free(own);
-  EVP_PKEY_free(key);
-  return {Text(certificate), Text(private_key)};
-}
 
 class TlsTest : public testing::Test {
  protected:
@@ -69,8 +33,8 @@ class TlsTest : public testing::Test {
 };
 
 TEST_F(TlsTest, WhatCannotServeIsRefusedAndSaysWhy) {
-  const Pair one = MakePair(1);
-  const Pair two = MakePair(2);
+  const TestPair one = MakeTestPair(1);
+  const TestPair two = MakeTestPair(2);
   const struct {
     std::string certificate;
     std::string key;
@@ -99,8 +63,8 @@ TEST_F(TlsTest, WhatCannotServeIsRefusedAndSaysWhy) {
 }
 
 TEST_F(TlsTest, AGoodPairIsTakenOnChangeAndABadOneIsNot) {
-  const Pair one = MakePair(1);
-  const Pair two = MakePair(2);
+  const TestPair one = MakeTestPair(1);
+  const TestPair two = MakeTestPair(2);
   Write(one.certificate, one.key, 0440);
   const auto certificate = Open().value();
   const TlsContextPtr first = certificate->context();
@@ -118,7 +82,7 @@ TEST_F(TlsTest, AGoodPairIsTakenOnChangeAndABadOneIsNot) {
 class TlsStreamTest : public TlsTest {
  protected:
   void SetUp() override {
-    const Pair pair = MakePair(1);
+    const TestPair pair = MakeTestPair(1);
     Write(pair.certificate, pair.key);
     ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends_.data()), 0);
     server_ = std::make_unique<TlsStream>(Open().value()->context(), ends_[0]);

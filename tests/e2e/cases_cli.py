@@ -1,15 +1,11 @@
 """The command: what it prints, its exit codes, nodes elsewhere, and functions made by `new`."""
-import http.client
 import json
-import os
 import shutil
 import signal
-import socket
 import subprocess
-import tempfile
 import threading
 
-from node import BIN, CACHE, ROOT, Answer, Skip, deploy, need_root, node, wait_for, zig  # noqa: F401
+from node import BIN, CACHE, ROOT, Skip, deploy, need_root, node, wait_for, zig  # noqa: F401
 
 
 def run(*arguments, **options):
@@ -46,44 +42,6 @@ def test_list_describe_and_invoke_print_tables_and_json():
         assert failed.returncode == 7 and "unreachable" in failed.stderr, failed
         own.cli("remove", "fixture")
         assert own.functions() == []
-
-
-def test_admin_api_over_tcp_wants_the_token_and_the_command_gives_it():
-    token, wrong = "canary-right-4c81b2e6", "canary-wrong-4c81b2e6"
-    # A socket that is bound and does not listen keeps its port for the node.
-    with tempfile.NamedTemporaryFile("w", suffix=".token") as file, socket.socket() as kept:
-        file.write(token + "\n")
-        file.flush()
-        os.chmod(file.name, 0o644)
-        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        kept.bind(("127.0.0.1", 0))
-        port = kept.getsockname()[1]
-
-        def functions(*headers):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-            try:
-                connection.request("GET", "/v1/functions", headers=dict(headers))
-                return Answer(connection.getresponse())
-            finally:
-                connection.close()
-
-        with node({"policy": {"default": "wasm-only"}, "node": {"log_level": "trace"},
-                   "admin": {"listen": f"127.0.0.1:{port}", "token_file": file.name}}) as own:
-            deploy(own)
-            for headers in ([], [("Authorization", f"Bearer {wrong}")], [("Authorization", token)]):
-                refused = functions(*headers)
-                assert refused.status == 401 and "token" in refused.error, (headers, refused)
-                assert refused.headers["WWW-Authenticate"] == "Bearer", (headers, refused)
-            answer = functions(("Authorization", f"Bearer {token}"))
-            assert answer.status == 200, answer
-            assert [f["name"] for f in answer.json()["functions"]] == ["fixture"], answer
-            for address in (f"127.0.0.1:{port}", f"http://127.0.0.1:{port}"):
-                listed = run("list", "--node", address, "--token-file", file.name)
-                assert listed.returncode == 0 and "fixture" in listed.stdout, listed
-                lacking = run("list", "--node", address)
-                assert lacking.returncode == 4 and "token" in lacking.stderr, lacking
-            for text in (own.output(), own.metrics(), json.dumps(own.info), lacking.stderr, listed.stderr):
-                assert token not in text and wrong not in text
 
 
 def test_completion_scripts_are_valid_shell():
