@@ -15,7 +15,7 @@ sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).resolve().parent
 
 # In order; each module has run(table).
-PARTS = ["datagrams", "escape", "kills", "faults", "exhaustion", "overload", "fuzz"]
+PARTS = ["datagrams", "escape", "canaries", "kills", "faults", "exhaustion", "overload", "fuzz"]
 
 
 def main():
