@@ -63,6 +63,7 @@ bool Connections::CloseLongestIdle() {
 }
 
 void Connections::Drain(std::function<void()> when_empty) {
+  AnnounceDrain();
   gate_.Close(std::move(when_empty));
   // A request that has arrived is in flight, read or not: it is answered, and then comes the end.
   for (Watched& connection : idle_) {

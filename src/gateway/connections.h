@@ -58,6 +58,8 @@ class Connections {
   /// Closes the connection that has waited longest for a request; false when none waits.
   bool CloseLongestIdle();
 
+  /// From now on each answer is the last of its connection.
+  void AnnounceDrain() { draining_ = true; }
   /// No more connections enter, those that wait for a request are closed, and `when_empty` is
   /// called once the last has gone.
   void Drain(std::function<void()> when_empty);
@@ -65,7 +67,7 @@ class Connections {
   void AbandonAll();
 
   [[nodiscard]] size_t count() const { return gate_.inside(); }
-  [[nodiscard]] bool draining() const { return gate_.closed(); }
+  [[nodiscard]] bool draining() const { return draining_; }
   /// The time of the last tick: cheap, and at most one tick late.
   [[nodiscard]] SteadyTime coarse_now() const { return coarse_now_; }
   /// The date header's value.
@@ -83,6 +85,7 @@ class Connections {
 
   Now now_;
   Gate gate_;
+  bool draining_ = false;
   List idle_;  // In the order in which they became idle.
   List active_;
   SteadyTime coarse_now_;

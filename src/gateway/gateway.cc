@@ -10,6 +10,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
+#include "container/event.h"
 #include "gateway/connection.h"
 
 namespace hybridserve {
@@ -39,16 +40,22 @@ struct Gateway::Impl {
   Impl(const asio::any_io_executor& on, Options options, Router& router, Metrics& metrics)
       : executor(on),
         acceptor(on),
+        pause(on),
+        accept_ended(on),
         drained(on),
         context(std::make_shared<GatewayContext>(std::move(options), router, metrics, on)) {}
 
   Result<> Listen(const HostPort& address);
   void Take(tcp::socket socket);
+  void TakeWaiting();
   static asio::awaitable<void> Accept(std::shared_ptr<Impl> self);
   static Awaitable<> Drain(std::shared_ptr<Impl> self);
 
   asio::any_io_executor executor;
   tcp::acceptor acceptor;
+  asio::steady_timer pause;  // After a failed accept.
+  bool accepting = false;    // Accept is under way.
+  Event accept_ended;
   asio::steady_timer drained;
   std::shared_ptr<GatewayContext> context;
 };
@@ -73,7 +80,6 @@ Result<> Gateway::Impl::Listen(const HostPort& address) {
 }
 
 asio::awaitable<void> Gateway::Impl::Accept(std::shared_ptr<Impl> self) {
-  asio::steady_timer pause(self->executor);
   while (self->acceptor.is_open()) {
     auto [error, socket] = co_await self->acceptor.async_accept(kAwait);
     if (!error) {
@@ -86,8 +92,21 @@ asio::awaitable<void> Gateway::Impl::Accept(std::shared_ptr<Impl> self) {
     const bool makes_room =
         error == asio::error::no_descriptors && self->context->connections.CloseLongestIdle();
     if (!makes_room) spdlog::warn("accept: {}", error.message());
-    pause.expires_after(makes_room ? kRoomPause : kAcceptPause);
-    co_await pause.async_wait(kAwait);
+    self->pause.expires_after(makes_room ? kRoomPause : kAcceptPause);
+    co_await self->pause.async_wait(kAwait);
+  }
+  self->accepting = false;
+  self->accept_ended.Set();
+}
+
+// Who has connected is a client, accepted or not: a closed queue would reset those in it.
+void Gateway::Impl::TakeWaiting() {
+  boost::system::error_code error;
+  acceptor.non_blocking(true, error);
+  while (!error) {
+    tcp::socket socket(executor);
+    acceptor.accept(socket, error);
+    if (!error) Take(std::move(socket));
   }
 }
 
@@ -106,8 +125,13 @@ void Gateway::Impl::Take(tcp::socket socket) {
 
 Awaitable<> Gateway::Impl::Drain(std::shared_ptr<Impl> self) {
   boost::system::error_code ignored;
-  self->acceptor.close(ignored);
   Connections& connections = self->context->connections;
+  connections.AnnounceDrain();
+  self->TakeWaiting();
+  self->acceptor.close(ignored);
+  self->pause.cancel();
+  // Its last client may be on its way here.
+  while (self->accepting) co_await self->accept_ended.Wait();
   self->drained.expires_after(self->context->config.drain_timeout);
   connections.Drain([weak = std::weak_ptr(self)] {
     if (const auto impl = weak.lock()) impl->drained.cancel();
@@ -139,6 +163,7 @@ Gateway::~Gateway() {
 
 Result<> Gateway::Listen(const HostPort& address) {
   TRY(impl_->Listen(address));
+  impl_->accepting = true;
   asio::co_spawn(impl_->executor, Impl::Accept(impl_), asio::detached);
   return {};
 }

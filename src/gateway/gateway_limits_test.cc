@@ -220,6 +220,23 @@ TEST_F(GatewayTest, DrainingAnswersWhatHasArrivedAndIsNotRead) {
   EXPECT_TRUE(*ended);
 }
 
+TEST_F(GatewayTest, DrainingAnswersWhoIsConnectedAndNotYetAccepted) {
+  Client first = Connect();
+  first.Send(Get("/healthz"));
+  Client second = Connect();
+  second.Send(Get("/healthz"));
+  std::optional<Result<>> ended;
+  StartDrain(loop_, *gateway_, ended);
+  for (Client* client : {&first, &second}) {
+    const auto answer = client->Read();
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->status, 200);
+    EXPECT_EQ(answer->Get("Connection"), "close");
+  }
+  PumpUntil([&ended] { return ended.has_value(); });
+  EXPECT_TRUE(*ended);
+}
+
 TEST_F(GatewayTest, AfterTheDrainTimeoutRequestsAreEnded) {
   config_.drain_timeout = milliseconds(5);
   Restart();

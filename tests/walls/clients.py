@@ -5,8 +5,9 @@ Run as a process of its own, so that it does not disturb what its user measures:
 FUNCTION... It sends until its standard input ends and then prints one JSON object:
 
   answered  how many got the right answer
-  events    every other end: {"what", "function", "start", "since", "end", "detail"}; times are those of
-            CLOCK_MONOTONIC in seconds, `since` is when its connection was last known to be good
+  events    every other end: {"what", "function", "start", "since", "end", "connected", "detail"}; times are those
+            of CLOCK_MONOTONIC in seconds, `since` is when its connection was last known to be good, `connected`
+            whether it had one at all
 
 `what` is "error" (an HTTP error whose body says why), "gone" (refused, reset or closed before any of the answer was
 there), "cut" (the same in the midst of the answer, which its framing shows), or "lost": a wrong or a second answer,
@@ -163,7 +164,8 @@ class Client(threading.Thread):
 
     def note(self, what, function, start, since, detail):
         self.events.append({"what": what, "function": function, "start": start, "since": since,
-                            "end": time.monotonic(), "detail": detail})
+                            "end": time.monotonic(), "connected": self.connection is not None,
+                            "detail": detail})
 
     def drop(self):
         if self.connection:
