@@ -43,11 +43,12 @@ Awaitable<> RunUntil(asio::any_io_executor executor, Clock& clock, Clock::TimePo
                        ended.Set();
                      }));
   while (!result) {
-    co_await ended.Wait();
+    // Before the wait, too: what was cancelled earlier wakes nobody again.
     const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
-    if (result || state.cancelled() == asio::cancellation_type::none) continue;
-    left = true;
-    stop.emit(asio::cancellation_type::terminal);
+    if (state.cancelled() != asio::cancellation_type::none && !std::exchange(left, true)) {
+      stop.emit(asio::cancellation_type::terminal);
+    }
+    if (!result) co_await ended.Wait();
   }
   const bool cancelled = !*result && result->error().code == Code::kCancelled;
   if (cancelled && late && !left) {

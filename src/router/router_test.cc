@@ -8,6 +8,7 @@
 #include <concepts>
 #include <list>
 
+#include "container/event.h"
 #include "router/body.h"
 #include "router/fake.h"
 #include "wasm/fake_backend.h"
@@ -417,6 +418,12 @@ Awaitable<ForwardResult> Dies(Exchange& /*exchange*/, FakePool::AddHeaders) {
   co_return Fail(Code::kBackendDied, "the container closed the connection before it answered");
 }
 
+// Waits first, or until the client leaves.
+Awaitable<ForwardResult> DiesAfter(Event& event, Exchange& /*exchange*/, FakePool::AddHeaders) {
+  co_await event.Wait();
+  co_return Fail(Code::kBackendDied, "the container closed the connection before it answered");
+}
+
 // Takes the whole body first.
 Awaitable<ForwardResult> DiesAtTheEnd(Exchange& exchange, FakePool::AddHeaders) {
   while (true) {
@@ -567,6 +574,20 @@ TEST_F(RouterTest, AClientThatLeavesEndsItsRetry) {
   EXPECT_TRUE(flight.done);
   EXPECT_EQ(flight.exchange.status(), 0);
   EXPECT_EQ(router_.Status(function->manifest.name).wasm_running, 0u);
+}
+
+TEST_F(RouterTest, WhatDiesAfterItsClientHasLeftIsNotRunAgain) {
+  const auto function = Deploy();
+  pool_.SetFree(1);
+  Event client_left(loop_.get_executor());
+  pool_.SetForwarder([&client_left](Exchange& exchange, FakePool::AddHeaders add) {
+    return DiesAfter(client_left, exchange, std::move(add));
+  });
+  Flight& flight = Start(function);
+  flight.cancel.emit(asio::cancellation_type::terminal);
+  Poll();
+  EXPECT_TRUE(flight.done);
+  EXPECT_EQ(wasm_.invocations(), 0u);
 }
 
 TEST_F(RouterTest, WithoutAModuleTheRequestWaitsForAContainer) {
