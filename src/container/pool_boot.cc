@@ -32,6 +32,13 @@ std::string Quoted(const Deployed& function) {
   return "container of function '" + function.manifest.name.value + "'";
 }
 
+// A program that cannot be run, or an image that is gone, is no fault of the request's.
+Error StartError(const PoolContainer& container, Error error) {
+  const bool of_the_function = error.code == Code::kInvalidArgument || error.code == Code::kNotFound;
+  return {of_the_function ? Code::kFunctionFailed : error.code,
+          "the " + Quoted(*container.function) + " cannot be started: " + error.message};
+}
+
 }  // namespace
 
 bool WarmPool::Impl::StartOne(PoolSet& set) {
@@ -179,9 +186,10 @@ Awaitable<> WarmPool::Impl::TryBoot(PoolContainerPtr container) {
   ContainerSpec spec = make_spec(*container->function);
   spec.sandbox.label = ContainerLabel(*container->function);
   container->port = spec.port;
-  CO_TRY_ASSIGN(UniqueFd log, co_await runtime.Start(container->id, std::move(spec)));
+  Result<UniqueFd> log = co_await runtime.Start(container->id, std::move(spec));
+  if (!log) co_return tl::unexpected(StartError(*container, std::move(log.error())));
   container->state = ContainerState::kStarting;
-  StartLog(container, std::move(log));
+  StartLog(container, std::move(*log));
   Result<> listens = co_await WaitUntilItListens(container);
   co_return listens;
 }

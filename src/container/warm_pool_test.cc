@@ -309,10 +309,12 @@ TEST_F(WarmPoolTest, DoesNotTryAFailedStartAgainAtOnce) {
   const DeployedPtr f = Function("f");
   auto first = Acquire(f);
   ASSERT_TRUE(first.done());
-  EXPECT_EQ(first.result().error().code, Code::kInvalidArgument);
+  EXPECT_EQ(first.result().error().code, Code::kFunctionFailed);
+  EXPECT_THAT(first.result().error().message,
+              HasSubstr("container of function 'f' cannot be started: no such program"));
   auto second = Acquire(f);
   ASSERT_TRUE(second.done());
-  EXPECT_EQ(second.result().error().code, Code::kInvalidArgument);
+  EXPECT_EQ(second.result().error().code, Code::kFunctionFailed);
   EXPECT_THAT(second.result().error().message, HasSubstr("not tried again at once"));
   EXPECT_EQ(runtime_.created(), 1);
   runtime_.start_error.reset();
