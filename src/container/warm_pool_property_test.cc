@@ -33,8 +33,9 @@ enum class Kind : uint8_t {
   kDeploy,
   kKeepWarm,
   kChangeProgram,
+  kChangeDestroy,
 };
-constexpr int kKinds = 11;
+constexpr int kKinds = 12;
 
 struct Step {
   Kind kind;
@@ -85,7 +86,12 @@ class World {
       case Kind::kStopListening:
         if (const auto ids = runtime_.ids(); !ids.empty()) {
           const ContainerId id = ids[step.which % ids.size()];
-          step.kind == Kind::kExit ? runtime_.Exit(id, 1) : runtime_.StopListening(id);
+          if (step.kind == Kind::kStopListening) {
+            runtime_.StopListening(id);
+          } else {
+            exited_ = true;
+            runtime_.Exit(id, 137, step.which % 2 == 0);
+          }
         }
         break;
       case Kind::kAdvance:
@@ -103,9 +109,44 @@ class World {
       case Kind::kChangeProgram:
         ChangeProgram(step.which);
         break;
+      case Kind::kChangeDestroy:
+        runtime_.destroy_error.reset();
+        if (step.which % 2 == 0) runtime_.destroy_error = Error{Code::kInternal, "busy"};
+        break;
     }
     loop_.Settle();
     Collect();
+    Check();
+  }
+
+  // The server has come back: containers of live revisions, of older ones and of functions that are
+  // gone have outlived it.
+  void Adopt(const std::vector<uint32_t>& survivors) {
+    for (const uint32_t which : survivors) {
+      ContainerSpec spec = SpecFromManifest(*live_[which % kFunctions]);
+      static constexpr std::array kRevisions{"@1", "@0", "-gone@1"};
+      spec.sandbox.label = live_[which % kFunctions]->manifest.name.value +
+                           kRevisions[which / kFunctions % kRevisions.size()];
+      const ContainerId id = runtime_.AddSurvivor(spec);
+      if (which % 7 == 0) runtime_.StopListening(id);
+    }
+    most_alive_ = std::max<size_t>(options_.max_containers, survivors.size());
+    const auto resolve = [this](std::string_view label) -> DeployedPtr {
+      for (const DeployedPtr& function : live_) {
+        if (ContainerLabel(*function) == label) return function;
+      }
+      return nullptr;
+    };
+    const auto adopted = loop_.Start(pool_->Adopt(resolve));
+    // Until those that it had no room for, or that did not listen, are gone.
+    for (int i = 0; i < 300; ++i) {
+      clock_.Advance(5ms);
+      loop_.Settle();
+    }
+    RC_ASSERT(adopted.done());
+    for (const ContainerId id : runtime_.ids()) {
+      RC_ASSERT(resolve(runtime_.Spec(id)->sandbox.label) != nullptr);
+    }
     Check();
   }
 
@@ -122,7 +163,7 @@ class World {
     RC_ASSERT(runtime_.alive() == 0u);
     const PoolView view = pool_->LookAtNode();
     RC_ASSERT(view.ready == 0u && view.starting == 0u && view.busy_slots == 0u);
-    loop_.Settle();
+    Advance(500ms);  // Removals that failed have been tried again.
     RC_ASSERT(clock_.Next() == Clock::TimePoint::max());
   }
 
@@ -191,8 +232,18 @@ class World {
       const auto step = std::min<std::chrono::steady_clock::duration>(by, 5ms);
       clock_.Advance(step);
       loop_.Settle();
+      CheckMemory();
       by -= step;
     }
+  }
+
+  void CheckMemory() const {
+    if (options_.memory_bytes == 0) return;
+    uint64_t bytes = 0;
+    for (const ContainerId id : runtime_.ids()) {
+      bytes += runtime_.Spec(id)->sandbox.memory_bytes;  // 0 until it is started.
+    }
+    RC_ASSERT(bytes <= options_.memory_bytes);
   }
 
   [[nodiscard]] bool IsEmpty() const {
@@ -211,11 +262,14 @@ class World {
   }
 
   void Check() {
-    RC_ASSERT(runtime_.most_alive() <= options_.max_containers);
+    RC_ASSERT(runtime_.most_alive() <= most_alive_);
+    RC_ASSERT(runtime_.alive() <= options_.max_containers);
+    CheckMemory();
     const PoolView node = pool_->LookAtNode();
     RC_ASSERT(node.ready + node.starting <= options_.max_containers);
     // Slots of containers that have died are no longer counted; no other may be missing.
     RC_ASSERT(node.busy_slots <= slots_.size());
+    RC_ASSERT(exited_ || node.busy_slots == slots_.size());
     for (const DeployedPtr& function : live_) {
       const PoolView view = pool_->Look(*function);
       RC_ASSERT(view.starting <= 1u);
@@ -237,6 +291,8 @@ class World {
   std::unique_ptr<WarmPool> pool_;
   std::vector<SlotPtr> slots_;
   std::list<Waiting> waiting_;
+  size_t most_alive_ = options_.max_containers;  // Ever, those that survived the server included.
+  bool exited_ = false;                          // A container that may have had slots.
 };
 
 rc::Gen<std::vector<Step>> Steps() {
@@ -258,6 +314,14 @@ PoolOptions Options() {
 
 RC_GTEST_PROP(WarmPoolProperty, LosesNoSlotAndKeepsItsLimitsWhateverHappens, ()) {
   World world(Options());
+  for (const Step& step : *Steps()) world.Do(step);
+  world.CheckThatItScalesToZero();
+}
+
+RC_GTEST_PROP(WarmPoolProperty, AdoptsNoMoreThanItMayHave, ()) {
+  World world(Options());
+  world.Adopt(*rc::gen::resize(12, rc::gen::container<std::vector<uint32_t>>(
+                                       rc::gen::inRange<uint32_t>(0, 60))));
   for (const Step& step : *Steps()) world.Do(step);
   world.CheckThatItScalesToZero();
 }
