@@ -3,12 +3,16 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <algorithm>
 #include <optional>
+#include <string>
 
 #include "base/close_gate.h"
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/gate.h"
+#include "base/line_budget.h"
+#include "base/log.h"
 #include "base/result.h"
 
 namespace hybridserve {
@@ -89,6 +93,33 @@ TEST(Gate, AWaitThatIsOverDoesNotMindWhoLeavesLater) {
   slow = Gate::Pass();
   close(std::chrono::steady_clock::time_point::max());
   EXPECT_EQ(empty, true);
+}
+
+TEST(LineBudget, WritesSoManyLinesASecondAndSaysOnceThatOthersAreLeftOut) {
+  using Verdict = LineBudget::Verdict;
+  LineBudget budget(2);
+  const LineBudget::TimePoint start(std::chrono::hours(1));
+  for (const auto second : {start, start + std::chrono::seconds(1)}) {
+    EXPECT_EQ(budget.Next(second), Verdict::kWrite);
+    EXPECT_EQ(budget.Next(second), Verdict::kWrite);
+    EXPECT_EQ(budget.Next(second), Verdict::kSayLeftOut);
+    for (int i = 0; i < 1000; ++i) {
+      EXPECT_EQ(budget.Next(second + std::chrono::milliseconds(999)), Verdict::kLeaveOut);
+    }
+  }
+}
+
+TEST(Log, IsBoundedAndSaysSo) {
+  const auto before = spdlog::default_logger();
+  InitLog("test", "info");
+  testing::internal::CaptureStderr();
+  for (int i = 0; i < 100'000; ++i) spdlog::warn("line {}", i);
+  const std::string log = testing::internal::GetCapturedStderr();
+  spdlog::set_default_logger(before);
+  EXPECT_NE(log.find("warning test: line 0\n"), std::string::npos);
+  EXPECT_NE(log.find("too many lines; some are left out"), std::string::npos);
+  // However slow the machine is, it has not taken a hundred seconds.
+  EXPECT_LT(std::count(log.begin(), log.end(), '\n'), 100 * (kLogLinesPerSecond + 1));
 }
 
 TEST(Result, EveryCodeHasAnHttpStatusAnExitCodeAndAName) {

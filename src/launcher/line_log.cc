@@ -36,7 +36,7 @@ LineLog::LineLog(EventLoop& loop, UniqueFd pipe, std::string name)
     : loop_(loop),
       pipe_(std::move(pipe)),
       name_(std::move(name)),
-      second_(EventLoop::Clock::now()) {
+      budget_(kMaxLinesPerSecond) {
   (void)loop_.Watch(pipe_.get(), EventLoop::Interest::kRead, [this] { Read(); });
 }
 
@@ -66,13 +66,11 @@ void LineLog::EndLine() {
   const std::string line = Cleaned(line_, kMaxLineBytes);
   line_.clear();
   if (line.empty()) return;
-  const auto now = EventLoop::Clock::now();
-  if (now - second_ >= std::chrono::seconds(1)) {
-    second_ = now;
-    lines_ = 0;
+  const LineBudget::Verdict verdict = budget_.Next(EventLoop::Clock::now());
+  if (verdict == LineBudget::Verdict::kWrite) spdlog::info("{}: {}", name_, line);
+  if (verdict == LineBudget::Verdict::kSayLeftOut) {
+    spdlog::warn("{}: too many lines; some are left out", name_);
   }
-  if (++lines_ < kMaxLinesPerSecond) spdlog::info("{}: {}", name_, line);
-  if (lines_ == kMaxLinesPerSecond) spdlog::warn("{}: too many lines; some are left out", name_);
 }
 
 }  // namespace hybridserve::launcher

@@ -5,10 +5,9 @@
 // Thread rule: one thread, the loop's.
 #pragma once
 
-#include <chrono>
-#include <cstdint>
 #include <string>
 
+#include "base/line_budget.h"
 #include "base/unique_fd.h"
 #include "launcher/event_loop.h"
 
@@ -34,8 +33,7 @@ class LineLog {
   UniqueFd pipe_;
   std::string name_;
   std::string line_;
-  EventLoop::Clock::time_point second_;  // When the present second of counting began.
-  uint32_t lines_ = 0;                   // Since then.
+  LineBudget budget_;
 };
 
 /// Text from a jail made safe for a log or a message: control characters become '?'.
