@@ -9,6 +9,10 @@
 namespace hybridserve {
 namespace {
 
+// How many connections whose time is up are ended before others have their turn, and for how long.
+constexpr size_t kOverdueAtOnce = 64;
+constexpr std::chrono::milliseconds kOverduePause{2};
+
 uint64_t RandomSeed() {
   const std::string bytes = RandomBytes(sizeof(uint64_t));
   uint64_t seed = 0;
@@ -90,7 +94,7 @@ void Connections::NewRequestId(std::string& out) {
 
 Ticker::Pause Connections::Tick() {
   RefreshClock();
-  EndOverdue();
+  if (!EndOverdue()) return kOverduePause;
   FindGoneClients();
   return count() > 0 ? Ticker::Pause(tick_) : std::nullopt;
 }
@@ -105,15 +109,20 @@ void Connections::RefreshClock() {
   date_ = HttpDate(second);
 }
 
-void Connections::EndOverdue() {
+bool Connections::EndOverdue() {
+  size_t ended = 0;
   // Idle ones have one timeout, so the first in the list is the first that is due.
   for (Watched& connection : idle_) {
     if (connection.deadline() > coarse_now_) break;
+    if (ended++ == kOverdueAtOnce) return false;
     connection.OnDeadline(coarse_now_);
   }
   for (Watched& connection : active_) {
-    if (connection.deadline() <= coarse_now_) connection.OnDeadline(coarse_now_);
+    if (connection.deadline() > coarse_now_) continue;
+    if (ended++ == kOverdueAtOnce) return false;
+    connection.OnDeadline(coarse_now_);
   }
+  return true;
 }
 
 void Connections::FindGoneClients() {

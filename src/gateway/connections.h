@@ -80,7 +80,9 @@ class Connections {
 
   Ticker::Pause Tick();
   void RefreshClock();
-  void EndOverdue();
+  /// Ends connections whose time is up, so many that others do not wait for it; false: more are
+  /// left.
+  bool EndOverdue();
   void FindGoneClients();
 
   Now now_;

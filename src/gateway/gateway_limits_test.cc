@@ -1,6 +1,8 @@
 // Limits on size, time and number; clients that leave; draining.
 #include <gmock/gmock.h>
 
+#include <list>
+
 #include "gateway/gateway_fixture.h"
 
 namespace hybridserve {
@@ -177,6 +179,19 @@ TEST_F(GatewayTest, AFullNodeWithNothingIdleAnswers503) {
 }
 
 // Starts to drain; `ended` gets the result.
+TEST_F(GatewayTest, ManyThatAreSlowTogetherAreAllEnded) {
+  std::list<Client> clients;
+  for (int i = 0; i < 300; ++i) {
+    clients.push_back(Connect());
+    clients.back().Send("GET / HTTP/1.1\r\n");
+  }
+  Client idle = Connect();
+  EXPECT_EQ(idle.Exchange(Get("/healthz"))->status, 200);
+  Advance(config_.header_timeout + milliseconds(1));
+  for (Client& client : clients) Expect408(client, "header timeout");
+  EXPECT_EQ(idle.Exchange(Get("/healthz"))->status, 200);
+}
+
 void StartDrain(boost::asio::io_context& loop, Gateway& gateway, std::optional<Result<>>& ended) {
   boost::asio::co_spawn(loop, gateway.Drain(),
                         [&ended](std::exception_ptr, Result<> result) { ended = result; });
