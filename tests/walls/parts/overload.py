@@ -47,8 +47,8 @@ def memory_bytes(own):
 
 
 class Cores:
-    """The share of the machine's cores that was there for the node and the client: what both used, and what was
-    idle. The rest went to other programs, or to other machines of the host; 1 on a quiet machine."""
+    """The share of the machine's cores that was there for the node: what it used, and what was idle. The rest went to
+    the client, which would be elsewhere, to other programs, or to other machines of the host."""
 
     def __init__(self, own):
         self.own = own
@@ -56,8 +56,7 @@ class Cores:
 
     def _read(self):
         values = [int(word) for word in pathlib.Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
-        children = os.times()
-        used = (children.children_user + children.children_system) * os.sysconf("SC_CLK_TCK")
+        used = 0
         for pid in [self.own.process.pid, *descendants(self.own.process.pid)]:
             with contextlib.suppress(OSError):
                 fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -107,7 +106,7 @@ def report(table, kind, peak, result, growth):
     rejected, count = fates["rejected"].get("latency_ms", {"p50": 0, "p99": 0, "max": 0}), fates["rejected"]["count"]
     table.row("overload", f"{kind}: {TIMES} times its capacity for {SECONDS} s", ratio >= GOODPUT,
               f"{result['ok_per_second']:.0f} of {peak['ok_per_second']:.0f} requests/s, with "
-              f"{result['share']:.2f} and {peak['share']:.2f} of the cores; ratio {ratio:.3f} (plain {plain:.3f})")
+              f"{result['share']:.2f} and {peak['share']:.2f} of the cores for the node; ratio {ratio:.3f} (plain {plain:.3f})")
     table.row("overload", f"{kind}: the surplus gets 429 or 503, at once", count > 0 and rejected["p99"] <= REJECTED_MS,
               f"{count} with Retry-After, p50 {rejected['p50']:.1f} p99 {rejected['p99']:.1f} "
               f"max {rejected['max']:.1f} ms")
