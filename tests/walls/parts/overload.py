@@ -105,8 +105,8 @@ def report(table, kind, peak, result, growth):
     ratio = plain * peak["share"] / result["share"]
     rejected, count = fates["rejected"].get("latency_ms", {"p50": 0, "p99": 0, "max": 0}), fates["rejected"]["count"]
     table.row("overload", f"{kind}: {TIMES} times its capacity for {SECONDS} s", ratio >= GOODPUT,
-              f"{result['ok_per_second']:.0f} of {peak['ok_per_second']:.0f} requests/s, with "
-              f"{result['share']:.2f} and {peak['share']:.2f} of the cores for the node; ratio {ratio:.3f} (plain {plain:.3f})")
+              f"{result['ok_per_second']:.0f} of {peak['ok_per_second']:.0f} requests/s, the node having "
+              f"{result['share']:.2f} and {peak['share']:.2f} of the cores; ratio {ratio:.3f} (plain {plain:.3f})")
     table.row("overload", f"{kind}: the surplus gets 429 or 503, at once", count > 0 and rejected["p99"] <= REJECTED_MS,
               f"{count} with Retry-After, p50 {rejected['p50']:.1f} p99 {rejected['p99']:.1f} "
               f"max {rejected['max']:.1f} ms")
