@@ -72,6 +72,7 @@ void WarmPool::Impl::StartStarved() {
   // Making room may forget other sets, never one that has waiters.
   std::vector<PoolSet*> starved;
   for (const auto& [key, set] : sets) {
+    if (set->waiters.empty()) set->starved = false;  // They have left, or got a slot.
     if (set->starved) starved.push_back(set.get());
   }
   for (PoolSet* set : starved) StartForWaiters(*set);

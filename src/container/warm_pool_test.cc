@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -352,6 +353,27 @@ TEST_F(WarmPoolTest, WaitersGetSlotsInTheirOrderAndMoreContainersAreStarted) {
   loop_.Settle();
   EXPECT_TRUE(tasks[2].done());
   EXPECT_FALSE(tasks[3].done());
+}
+
+TEST_F(WarmPoolTest, WhatNobodyWaitsForAnyMoreMakesRoomForThoseThatWait) {
+  options_.max_containers = 2;
+  auto b = Function("b");
+  b->manifest.scale.slots = 1;
+  auto first = Acquire(Function("a"));
+  auto second = Acquire(b);
+  auto left = Acquire(b);  // There is no room for another one.
+  left.Cancel();
+  loop_.Settle();
+  ASSERT_TRUE(left.done());
+  std::vector<TestLoop::Task<Result<SlotPtr>>> waiting;
+  for (const char* name : {"c", "d", "e", "f", "g", "h"}) {
+    waiting.push_back(Acquire(Function(name)));
+  }
+  second.result()->reset();
+  Advance(20ms);
+  const auto done = [](const auto& task) { return task.done(); };
+  EXPECT_EQ(std::count_if(waiting.begin(), waiting.end(), done), 1);
+  EXPECT_EQ(Pool().Look(*b).ready, 0u);
 }
 
 TEST_F(WarmPoolTest, AWaiterWithoutASlotTimesOut) {
