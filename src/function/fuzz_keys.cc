@@ -18,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // Whoever passes has said a key whose hash is in the file.
   if (key != nullptr) {
     const std::string_view word = authorization.substr(authorization.find(' '));
-    const size_t start = word.find_first_not_of(" \t");
+    const size_t start = word.find_first_not_of(" \t\r");
     const size_t end = word.find_last_not_of(" \t\r");
     if (start == std::string_view::npos) std::abort();
     if (hybridserve::Sha256(word.substr(start, end + 1 - start)) != key->digest) std::abort();

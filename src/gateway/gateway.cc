@@ -23,6 +23,8 @@ namespace {
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 // After an accept that failed for want of descriptors or memory: some may be free again by then.
 constexpr std::chrono::milliseconds kAcceptPause{100};
+// For a request whose client has just connected, or had its last answer a moment ago.
+constexpr std::chrono::milliseconds kArrivalTime{10};
 // For a connection that was closed to make room: its coroutine ends first.
 constexpr std::chrono::milliseconds kRoomPause{1};
 // For cancelled requests to let go of what they hold.
@@ -132,6 +134,10 @@ Awaitable<> Gateway::Impl::Drain(std::shared_ptr<Impl> self) {
   self->pause.cancel();
   // Its last client may be on its way here.
   while (self->accepting) co_await self->accept_ended.Wait();
+  if (connections.count() > 0) {
+    self->pause.expires_after(kArrivalTime);
+    co_await self->pause.async_wait(kAwait);
+  }
   self->drained.expires_after(self->context->config.drain_timeout);
   connections.Drain([weak = std::weak_ptr(self)] {
     if (const auto impl = weak.lock()) impl->drained.cancel();

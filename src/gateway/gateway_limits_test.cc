@@ -252,6 +252,20 @@ TEST_F(GatewayTest, DrainingAnswersWhoIsConnectedAndNotYetAccepted) {
   EXPECT_TRUE(*ended);
 }
 
+TEST_F(GatewayTest, DrainingAnswersWhatIsOnItsWay) {
+  Client client = Connect();
+  std::optional<Result<>> ended;
+  StartDrain(loop_, *gateway_, ended);
+  loop_.restart();
+  loop_.poll();
+  client.Send(Get("/healthz"));
+  const auto answer = client.Read();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->Get("Connection"), "close");
+  PumpUntil([&ended] { return ended.has_value(); });
+  EXPECT_TRUE(*ended);
+}
+
 TEST_F(GatewayTest, AfterTheDrainTimeoutRequestsAreEnded) {
   config_.drain_timeout = milliseconds(5);
   Restart();

@@ -5,9 +5,9 @@ Run as a process of its own, so that it does not disturb what its user measures:
 FUNCTION... It sends until its standard input ends and then prints one JSON object:
 
   answered  how many got the right answer
-  events    every other end: {"what", "function", "start", "since", "end", "connected", "detail"}; times are those
-            of CLOCK_MONOTONIC in seconds, `since` is when its connection was last known to be good, `connected`
-            whether it had one at all
+  events    every other end: {"what", "function", "start", "since", "sent", "end", "detail"}; times are those of
+            CLOCK_MONOTONIC in seconds, `since` is when its connection was last known to be good, `sent` when the
+            whole request was on its way, or null
 
 `what` is "error" (an HTTP error whose body says why), "gone" (refused, reset or closed before any of the answer was
 there), "cut" (the same in the midst of the answer, which its framing shows), or "lost": a wrong or a second answer,
@@ -43,6 +43,7 @@ class Connection:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.unread = b""
         self.begun = False  # Some of the answer is there.
+        self.sent = None
 
     def close(self):
         self.socket.close()
@@ -73,9 +74,10 @@ class Connection:
 
     def exchange(self, head, body):
         """The status and body of the one answer, and whether the connection is closed after it."""
-        self.begun = False
+        self.begun, self.sent = False, None
         try:
             self.socket.sendall(head + body)
+            self.sent = time.monotonic()
         except OSError as error:
             raise Gone(f"send: {error}") from None
         status = int(self.take_line().split(" ")[1])
@@ -164,8 +166,8 @@ class Client(threading.Thread):
 
     def note(self, what, function, start, since, detail):
         self.events.append({"what": what, "function": function, "start": start, "since": since,
-                            "end": time.monotonic(), "connected": self.connection is not None,
-                            "detail": detail})
+                            "sent": self.connection.sent if self.connection else None,
+                            "end": time.monotonic(), "detail": detail})
 
     def drop(self):
         if self.connection:

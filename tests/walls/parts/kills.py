@@ -277,12 +277,12 @@ def drain(table, own, functions):
     status = own.process.wait(60)
     ended = time.monotonic()
     events = load.end()
-    # Only a request that began before the signal was in flight, and only one that had a connection.
+    # Only a request that was sent before the signal was in flight.
     events["events"] = [{**event, "since": event["start"]} for event in events["events"]]
     outcome = judge(events["events"], [("launcher", terminated, float("inf"))])
     ended_early = outcome["gone"] + outcome["cut"]
     broken = outcome["lost"] + [event for event in ended_early
-                                if event["start"] < terminated and event["connected"]]
+                                if event["sent"] is not None and event["sent"] < terminated]
     left = leftovers.until_empty(lambda: leftovers.orphans(set()) + leftovers.mounts(own.folder)
                                  + leftovers.files(own.state) + list(map(str, leftovers.cgroups(own.state))))
     for one in broken[:10] + left[:10]:
