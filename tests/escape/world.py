@@ -51,6 +51,18 @@ def check(group, name, held, detail):
     return Attempt(group, name, bool(held), detail)
 
 
+def victim():
+    """A process in a session of its own: a signal that reaches it ends it. Its pid is none that a sandbox may have, too,
+    by which nothing could be told."""
+    while True:
+        process = subprocess.Popen(["sleep", "3600"], start_new_session=True, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        if process.pid > 1000:
+            return process
+        process.kill()
+        process.wait()
+
+
 class Host:
     """Victims on the host: a file, a process, an abstract socket, a TCP port. Whoever reaches them is noticed."""
 
@@ -59,14 +71,12 @@ class Host:
         os.chmod(self.folder, 0o755)
         self.file = self.folder / "canary"
         self.file.write_text(CANARY)
-        # Its own session: a signal that reaches it ends it.
-        self.process = subprocess.Popen(["sleep", "3600"], start_new_session=True, stdout=subprocess.DEVNULL)
+        self.process = victim()
         self.abstract = f"hybridserve-escape-{secrets.token_hex(8)}"
         self.unix = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.unix.bind(f"\0{self.abstract}")
         self.unix.listen()
         self.tcp = socket.create_server(("0.0.0.0", 0))
-        assert self.process.pid > 1000, "a pid that a sandbox may have, too: nothing could be told by it"
 
     def addresses(self):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
