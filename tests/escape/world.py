@@ -52,8 +52,8 @@ def check(group, name, held, detail):
 
 
 def victim():
-    """A process in a session of its own: a signal that reaches it ends it. Its pid is none that a sandbox may have, too,
-    by which nothing could be told."""
+    """A process in a session of its own: a signal that reaches it ends it. Its pid is none that a sandbox may have too:
+    nothing could be told by it."""
     while True:
         process = subprocess.Popen(["sleep", "3600"], start_new_session=True, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)
