@@ -55,7 +55,7 @@ struct Gateway::Impl {
 
   asio::any_io_executor executor;
   tcp::acceptor acceptor;
-  asio::steady_timer pause;  // After a failed accept.
+  asio::steady_timer pause;  // After a failed accept, and for what is on its way in a drain.
   bool accepting = false;    // Accept is under way.
   Event accept_ended;
   asio::steady_timer drained;

@@ -108,12 +108,11 @@ bool BackendDied(const Result<>& result, const Exchange& exchange) {
   return !result && result.error().code == Code::kBackendDied && !exchange.answered();
 }
 
-// Errors: kCancelled the client of the awaiting coroutine's request went away. What is begun after
-// that would not hear of it any more.
-Awaitable<> CheckStillThere() {
-  const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
-  if (state.cancelled() == asio::cancellation_type::none) co_return Result<>();
-  co_return Fail(Code::kCancelled, "the client went away");
+// Errors: kCancelled the client of a coroutine in this state went away. What is begun after that
+// would not hear of it any more.
+Result<> CheckStillThere(const asio::cancellation_state& state) {
+  if (state.cancelled() == asio::cancellation_type::none) return {};
+  return Fail(Code::kCancelled, "the client went away");
 }
 
 // Counts one request that waits for a container.
@@ -239,8 +238,8 @@ Awaitable<> Router::Impl::Serve(Call& call) {
   Result<> served = co_await ServeAsDecided(call);
   const bool again = may_run_twice && BackendDied(served, call.exchange) && call.Rewind();
   if (!again) co_return served;
-  Result<> there = co_await CheckStillThere();
-  if (!there) co_return there;
+  const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
+  CO_TRY(CheckStillThere(state));
   Result<> retried = co_await Retry(call, served.error());
   co_return retried;
 }
@@ -347,8 +346,8 @@ Awaitable<WasmSlots::Ticket> Router::Impl::WaitForTurn(Call& call, WasmSlots::Di
 }
 
 Awaitable<> Router::Impl::RunGuest(Call& call, WasmSlots::Slot slot) {
-  Result<> there = co_await CheckStillThere();
-  if (!there) co_return there;
+  const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
+  CO_TRY(CheckStillThere(state));
   WasmCode::Use use = code.Begin(call.entry->code, call.function);
   WasmInvocation invocation{call.function, &call.exchange.head(), call.body.bytes};
   const SteadyTime began = clock.Now();
