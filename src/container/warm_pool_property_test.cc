@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "container/fake/fake_runtime.h"
+#include "container/random_steps.h"
 #include "container/test_loop.h"
 #include "container/warm_pool.h"
 
@@ -37,14 +38,7 @@ enum class Kind : uint8_t {
 };
 constexpr int kKinds = 12;
 
-struct Step {
-  Kind kind;
-  uint32_t which;  // the function, slot, waiter or container, modulo how many there are
-};
-
-std::ostream& operator<<(std::ostream& out, const Step& step) {
-  return out << static_cast<int>(step.kind) << "/" << step.which;
-}
+using Step = RandomStep<Kind>;
 
 constexpr size_t kFunctions = 3;
 
@@ -107,7 +101,7 @@ class World {
         pool_->KeepWarm(function);
         break;
       case Kind::kChangeProgram:
-        ChangeProgram(step.which);
+        ChooseProgram(step.which % kPrograms, runtime_, program_);
         break;
       case Kind::kChangeDestroy:
         runtime_.destroy_error.reset();
@@ -139,10 +133,7 @@ class World {
     };
     const auto adopted = loop_.Start(pool_->Adopt(resolve));
     // Until those that it had no room for, or that did not listen, are gone.
-    for (int i = 0; i < 300; ++i) {
-      clock_.Advance(5ms);
-      loop_.Settle();
-    }
+    PassTime(1500ms, clock_, loop_, [] {});
     RC_ASSERT(adopted.done());
     for (const ContainerId id : runtime_.ids()) {
       RC_ASSERT(resolve(runtime_.Spec(id)->sandbox.label) != nullptr);
@@ -204,37 +195,8 @@ class World {
     return function;
   }
 
-  void ChangeProgram(uint32_t which) {
-    program_ = {};
-    runtime_.start_error.reset();
-    switch (which % 5) {
-      case 0:
-        program_.listens_after = 20ms;
-        break;
-      case 1:
-        program_.listens_after.reset();
-        break;
-      case 2:
-        program_.listens_after.reset();
-        program_.exits_after = 5ms;
-        program_.exit_status = 1;
-        break;
-      case 3:
-        runtime_.start_error = Error{Code::kInvalidArgument, "no program"};
-        break;
-      default:
-        break;
-    }
-  }
-
   void Advance(std::chrono::steady_clock::duration by) {
-    while (by > 0ms) {
-      const auto step = std::min<std::chrono::steady_clock::duration>(by, 5ms);
-      clock_.Advance(step);
-      loop_.Settle();
-      CheckMemory();
-      by -= step;
-    }
+    PassTime(by, clock_, loop_, [this] { CheckMemory(); });
   }
 
   void CheckMemory() const {
@@ -295,40 +257,23 @@ class World {
   bool exited_ = false;                          // A container that may have had slots.
 };
 
-rc::Gen<std::vector<Step>> Steps() {
-  const auto step =
-      rc::gen::map(rc::gen::pair(rc::gen::inRange(0, kKinds), rc::gen::inRange<uint32_t>(0, 60)),
-                   [](const std::pair<int, uint32_t>& pair) {
-                     return Step{static_cast<Kind>(pair.first), pair.second};
-                   });
-  return rc::gen::container<std::vector<Step>>(step);
-}
-
-PoolOptions Options() {
-  PoolOptions options;
-  options.boots = *rc::gen::inRange<uint32_t>(1, 3);
-  options.max_containers = *rc::gen::inRange<uint32_t>(1, 5);
-  options.memory_bytes = *rc::gen::element<uint64_t>(0, 4 << 20, 8 << 20);
-  return options;
-}
-
 RC_GTEST_PROP(WarmPoolProperty, LosesNoSlotAndKeepsItsLimitsWhateverHappens, ()) {
-  World world(Options());
-  for (const Step& step : *Steps()) world.Do(step);
+  World world(RandomPoolOptions());
+  for (const Step& step : *RandomSteps<Kind>(kKinds)) world.Do(step);
   world.CheckThatItScalesToZero();
 }
 
 RC_GTEST_PROP(WarmPoolProperty, AdoptsNoMoreThanItMayHave, ()) {
-  World world(Options());
+  World world(RandomPoolOptions());
   world.Adopt(*rc::gen::resize(12, rc::gen::container<std::vector<uint32_t>>(
                                        rc::gen::inRange<uint32_t>(0, 60))));
-  for (const Step& step : *Steps()) world.Do(step);
+  for (const Step& step : *RandomSteps<Kind>(kKinds)) world.Do(step);
   world.CheckThatItScalesToZero();
 }
 
 RC_GTEST_PROP(WarmPoolProperty, ScalesToZeroByKeepAliveAlone, ()) {
-  World world(Options());
-  for (const Step& step : *Steps()) world.Do(step);
+  World world(RandomPoolOptions());
+  for (const Step& step : *RandomSteps<Kind>(kKinds)) world.Do(step);
   world.CheckThatIdleContainersExpire();
 }
 

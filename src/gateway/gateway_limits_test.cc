@@ -178,7 +178,6 @@ TEST_F(GatewayTest, AFullNodeWithNothingIdleAnswers503) {
   EXPECT_EQ(busy.Read()->status, 200);
 }
 
-// Starts to drain; `ended` gets the result.
 TEST_F(GatewayTest, ManyThatAreSlowTogetherAreAllEnded) {
   std::list<Client> clients;
   for (int i = 0; i < 300; ++i) {
@@ -192,6 +191,7 @@ TEST_F(GatewayTest, ManyThatAreSlowTogetherAreAllEnded) {
   EXPECT_EQ(idle.Exchange(Get("/healthz"))->status, 200);
 }
 
+// Starts to drain; `ended` gets the result.
 void StartDrain(boost::asio::io_context& loop, Gateway& gateway, std::optional<Result<>>& ended) {
   boost::asio::co_spawn(loop, gateway.Drain(),
                         [&ended](std::exception_ptr, Result<> result) { ended = result; });

@@ -21,6 +21,7 @@
 
 #include "container/event.h"
 #include "container/fake/fake_runtime.h"
+#include "container/random_steps.h"
 #include "container/test_loop.h"
 #include "container/warm_pool.h"
 #include "router/fake.h"
@@ -49,14 +50,7 @@ enum class Kind : uint8_t {
 };
 constexpr int kKinds = 12;
 
-struct Step {
-  Kind kind;
-  uint32_t which;  // the function, request or container, modulo how many there are
-};
-
-std::ostream& operator<<(std::ostream& out, const Step& step) {
-  return out << static_cast<int>(step.kind) << "/" << step.which;
-}
+using Step = RandomStep<Kind>;
 
 // 0: both builds; 1: a container only; 2: both, and its requests may be run twice.
 constexpr size_t kFunctions = 3;
@@ -87,7 +81,7 @@ class World {
     runtime_.create_time = 3ms;
     runtime_.destroy_time = 7ms;
     runtime_.program = [this](const ContainerSpec&) { return program_; };
-    ChangeProgram(4);
+    ChangeProgram(kGoodProgram);
     wasm_.Hold();
     wasm_.SetHandler([this](const WasmInvocation& invocation) { return RunGuest(invocation); });
     PoolEvents events;
@@ -159,7 +153,7 @@ class World {
         }
         break;
       case Kind::kChangeProgram:
-        ChangeProgram(step.which);
+        ChangeProgram(step.which % kPrograms);
         break;
     }
     loop_.Settle();
@@ -275,43 +269,19 @@ class World {
 
   void LetGo() {
     holds_ = false;
-    ChangeProgram(4);
+    ChangeProgram(kGoodProgram);
     wasm_.ReleaseAll();
     for (Event* held : held_) held->Set();
   }
 
   void ChangeProgram(uint32_t which) {
-    program_ = {};
+    if (which != kGoodProgram) disturbed_ = true;
+    ChooseProgram(which, runtime_, program_);
     program_.serve = [this](FakeSocket& socket) { return ServeInContainer(socket); };
-    runtime_.start_error.reset();
-    if (which % 5 < 4) disturbed_ = true;
-    switch (which % 5) {
-      case 0:
-        program_.listens_after = 20ms;
-        break;
-      case 1:
-        program_.listens_after.reset();
-        break;
-      case 2:
-        program_.listens_after.reset();
-        program_.exits_after = 5ms;
-        program_.exit_status = 1;
-        break;
-      case 3:
-        runtime_.start_error = Error{Code::kInvalidArgument, "no program"};
-        break;
-      default:
-        break;
-    }
   }
 
   void Advance(std::chrono::steady_clock::duration by) {
-    while (by > 0ms) {
-      const auto step = std::min<std::chrono::steady_clock::duration>(by, 5ms);
-      clock_.Advance(step);
-      loop_.Settle();
-      by -= step;
-    }
+    PassTime(by, clock_, loop_, [] {});
   }
 
   void Collect() {
@@ -386,17 +356,8 @@ class World {
 };
 
 RC_GTEST_PROP(RouterProperty, AnswersEachRequestOnceAndScalesToZeroWhateverHappens, ()) {
-  PoolOptions options;
-  options.boots = *rc::gen::inRange<uint32_t>(1, 3);
-  options.max_containers = *rc::gen::inRange<uint32_t>(1, 5);
-  options.memory_bytes = *rc::gen::element<uint64_t>(0, 4 << 20, 8 << 20);
-  World world(options, *rc::gen::inRange<uint32_t>(1, 5));
-  const auto step =
-      rc::gen::map(rc::gen::pair(rc::gen::inRange(0, kKinds), rc::gen::inRange<uint32_t>(0, 60)),
-                   [](const std::pair<int, uint32_t>& pair) {
-                     return Step{static_cast<Kind>(pair.first), pair.second};
-                   });
-  for (const Step& one : *rc::gen::container<std::vector<Step>>(step)) world.Do(one);
+  World world(RandomPoolOptions(), *rc::gen::inRange<uint32_t>(1, 5));
+  for (const Step& one : *RandomSteps<Kind>(kKinds)) world.Do(one);
   world.CheckThatItScalesToZero();
 }
 

@@ -11,6 +11,7 @@
 #include <memory>
 #include <vector>
 
+#include "container/random_steps.h"
 #include "container/test_loop.h"
 #include "router/wasm_slots.h"
 
@@ -32,14 +33,7 @@ enum class Kind : uint8_t {
 };
 constexpr int kKinds = 8;
 
-struct Step {
-  Kind kind;
-  uint32_t which;  // the function, slot or waiter, modulo how many there are
-};
-
-std::ostream& operator<<(std::ostream& out, const Step& step) {
-  return out << static_cast<int>(step.kind) << "/" << step.which;
-}
+using Step = RandomStep<Kind>;
 
 constexpr size_t kFunctions = 3;
 
@@ -222,12 +216,7 @@ class World {
 
 RC_GTEST_PROP(WasmSlotsProperty, NoSlotIsLostAndNobodyWaitsForAFreeOneWhateverHappens, ()) {
   World world(*rc::gen::inRange<uint32_t>(1, 7));
-  const auto step =
-      rc::gen::map(rc::gen::pair(rc::gen::inRange(0, kKinds), rc::gen::inRange<uint32_t>(0, 60)),
-                   [](const std::pair<int, uint32_t>& pair) {
-                     return Step{static_cast<Kind>(pair.first), pair.second};
-                   });
-  for (const Step& one : *rc::gen::container<std::vector<Step>>(step)) world.Do(one);
+  for (const Step& one : *RandomSteps<Kind>(kKinds)) world.Do(one);
   world.CheckThatAllGetTheirTurn();
 }
 
