@@ -63,6 +63,9 @@ struct Response {
   static Response Of(std::string media_type, std::string body, int status = 200);
 };
 
+/// The decimal integer that is all of `text`; nothing when it is none or outside [lowest, highest].
+std::optional<long long> ParseInteger(std::string_view text, long long lowest, long long highest);
+
 /// Decodes %XX, and '+' as a space; what is no valid escape stays as it is.
 std::string DecodeQuery(std::string_view text);
 
