@@ -2,10 +2,11 @@
 BUILD ?= build/release
 JOBS  ?= $(shell nproc)
 
-.PHONY: help setup build test demo run bench walls test-asan test-tsan fuzz lint format functions clean
+.PHONY: help setup build test demo run bench walls test-asan test-tsan fuzz lint format functions \
+	functions-built functions-test clean
 
 help:             ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 setup:            ## install what the build needs and is missing
 	@tools/setup build
@@ -45,8 +46,28 @@ walls:            ## flood, break out, exhaust, overload, fuzz; adds its figures
 run: build        ## serve in the foreground with a state folder in build/state
 	@$(BUILD)/bin/hybridserve serve --state-folder build/state
 
-functions: build  ## build every function under functions/
-	@for f in functions/*/function.toml; do $(BUILD)/bin/hybridserve build $$(dirname $$f) || exit 1; done
+# Each function's stamp is as old as its last build. What it is made of: its own files, what functions share, the SDK.
+FUNCTIONS := $(patsubst %/function.toml,%,$(wildcard functions/*/function.toml functions/examples/*/function.toml))
+SHARED_SOURCES := $(wildcard functions/common/*.[ch]* functions/common/*/*) src/cli/toolchain.cc \
+	$(shell find sdk/cpp/include sdk/cpp/src -type f)
+
+functions:        ## build every function under functions/ that has changed, in parallel
+	@tools/setup functions
+	@tools/build release $(JOBS)
+	@$(MAKE) --no-print-directory -j$(JOBS) functions-built
+
+functions-built: $(FUNCTIONS:%=%/build/stamp)
+
+# Status 6: a toolchain is missing. That function is skipped, with the word that says so.
+.SECONDEXPANSION:
+$(FUNCTIONS:%=%/build/stamp): %/build/stamp: $$(shell find $$* -name build -prune -o -type f -print) $(SHARED_SOURCES)
+	@mkdir -p $*/build && $(BUILD)/bin/hybridserve build $* >$*/build/log 2>&1; status=$$?; \
+	case $$status in 0) echo "built $*" && touch $@ ;; \
+	  6) echo "skipped $*: $$(tail -n 1 $*/build/log)" ;; \
+	  *) echo "failed $*:"; cat $*/build/log; exit $$status ;; esac
+
+functions-test: functions  ## each function in all its builds: size, cold start, execution time, equal answers
+	@python3 tests/functions/table.py --bin $(BUILD)/bin --out build/bench
 
 fuzz:             ## build the fuzz targets with clang and run each for 20 s
 	@tools/setup fuzz
@@ -61,4 +82,4 @@ format:           ## format the C++ sources in place
 	@git ls-files '*.cc' '*.h' | xargs clang-format -i
 
 clean:            ## remove what the build made; the cache folder stays
-	@rm -rf build functions/*/build
+	@rm -rf build functions/*/build functions/examples/*/build

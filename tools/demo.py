@@ -195,7 +195,7 @@ def prepare(node, bin_folder, folder, name):
     """Builds the function, and gives the demo's copy of it a short keep-alive."""
     source = ROOT / "functions" / name
     started = time.monotonic()
-    result = subprocess.run([bin_folder / "hybridserve", "build", source], capture_output=True, text=True,
+    result = subprocess.run([bin_folder / "hybridserve", "build", source, "--base", "scratch"], capture_output=True, text=True,
                             stdin=subprocess.DEVNULL)
     if result.returncode != 0:
         sys.exit(f"demo: building {name} failed:\n{result.stdout}{result.stderr}")

@@ -199,6 +199,8 @@ void AddAuthorCommands(CLI::App& app, State& state) {
                 "  hybridserve build functions/hello -v      show what the compilers print\n");
   build.Word("path", state.build.path, "A function's folder or function.toml [.]");
   build.Flag("-v,--verbose", state.build.verbose, "Show the build commands and their output");
+  build.Option("--base", state.build.base, "Of its images only that on scratch or debian")
+      ->type_name("BASE");
   build.HasOutput();
   build.Runs([&state](const Session& session) { return RunBuild(state.build, session); });
 
@@ -208,6 +210,8 @@ void AddAuthorCommands(CLI::App& app, State& state) {
                  "  hybridserve deploy hello --node https://10.0.0.7:9090 --token-file token\n"
                  "Requests in flight finish on the old revision; none is dropped.\n");
   deploy.Word("path", state.deploy.path, "A function's folder or function.toml [.]");
+  deploy.Option("--base", state.deploy.base, "Its image on scratch or debian [container.base]")
+      ->type_name("BASE");
   deploy.TalksToANode();
   deploy.HasOutput();
   deploy.Runs([&state](const Session& session) { return RunDeploy(state.deploy, session); });

@@ -14,8 +14,25 @@ namespace {
 
 using std::chrono::steady_clock;
 
-/// Runs one build command in the function's folder; `product` must be there afterwards.
-Result<> RunCommand(const FunctionFiles& files, const std::string& text,
+/// A build command's way to say that it lacks a toolchain, with what on its last line: the exit
+/// status by which Automake's tests say that they are skipped.
+constexpr int kToolchainMissing = 77;
+
+/// What a build command's exit status means; `output` is what it printed.
+Result<> CheckStatus(int status, const std::string& text, std::string output) {
+  if (status == 0) return {};
+  if (status == kToolchainMissing) {
+    while (!output.empty() && output.back() == '\n') output.pop_back();
+    return Fail(Code::kUnsupported, "a toolchain is missing: " +
+                                        output.substr(output.rfind('\n') + 1));
+  }
+  return Fail(Code::kInvalidArgument,
+              "the build command ended with status " + std::to_string(status) + ": " + text);
+}
+
+/// Runs one build command in the function's folder; `product` must be there afterwards. `base` is
+/// what a native program is to run on.
+Result<> RunCommand(const FunctionFiles& files, const std::string& text, std::string_view base,
                     const std::filesystem::path& product, const BuildOptions& options,
                     const Session& session, Progress& progress) {
   TRY(MakeFolder(product.parent_path()));
@@ -24,7 +41,7 @@ Result<> RunCommand(const FunctionFiles& files, const std::string& text,
     ShellCommand command;
     command.text = text;
     command.folder = files.folder;
-    TRY_ASSIGN(command.variables, BuildVariables(text));
+    TRY_ASSIGN(command.variables, BuildVariables(text, base));
     if (options.verbose) {
       progress.Finish();
       session.terminal.Note(text + "\n");
@@ -32,11 +49,8 @@ Result<> RunCommand(const FunctionFiles& files, const std::string& text,
     }
     TRY_ASSIGN(const ShellResult result, RunShell(command));
     progress.Finish();
-    session.terminal.Note(result.output);
-    if (result.status != 0) {
-      return Fail(Code::kInvalidArgument, "the build command ended with status " +
-                                              std::to_string(result.status) + ": " + text);
-    }
+    if (result.status != kToolchainMissing) session.terminal.Note(result.output);
+    TRY(CheckStatus(result.status, text, result.output));
   }
   std::error_code error;
   if (std::filesystem::exists(product, error)) return {};
@@ -78,19 +92,25 @@ void PrintProducts(const std::vector<Product>& products, const Session& session)
   session.terminal.Print(table.Render(session.terminal));
 }
 
-Result<> BuildContainer(const FunctionFiles& files, const BuildOptions& options,
-                        const Session& session, Progress& progress) {
+/// An image that the function's own command makes, or that is given.
+Result<> BuildOwnImage(const FunctionFiles& files, const BuildOptions& options,
+                       const Session& session, Progress& progress) {
+  std::error_code error;
+  const std::string& command = files.manifest.container->build;
+  if (command.empty() && std::filesystem::exists(files.image, error)) return {};
+  return RunCommand(files, command, "", files.image, options, session, progress);
+}
+
+/// Builds the program for one base and packs it. Returns the image.
+Result<std::filesystem::path> BuildPackedImage(const FunctionFiles& files, const std::string& base,
+                                               const BuildOptions& options, const Session& session,
+                                               Progress& progress) {
   const ContainerBuild& container = *files.manifest.container;
-  if (container.binary.empty()) {
-    std::error_code error;
-    if (!container.build.empty() || !std::filesystem::exists(files.image, error)) {
-      return RunCommand(files, container.build, files.image, options, session, progress);
-    }
-    return {};
-  }
-  TRY(RunCommand(files, container.build, (files.folder / container.binary).lexically_normal(),
+  TRY_ASSIGN(std::filesystem::path image, files.ImageOn(base));
+  TRY(RunCommand(files, container.build, base, (files.folder / container.binary).lexically_normal(),
                  options, session, progress));
-  return BuildImage(files, progress);
+  TRY(BuildImage(files, base, image, progress));
+  return image;
 }
 
 }  // namespace
@@ -107,12 +127,23 @@ Outcome RunBuild(const BuildOptions& options, const Session& session) {
   };
   if (files.manifest.wasm) {
     const auto begun = steady_clock::now();
-    TRY(RunCommand(files, files.manifest.wasm->build, files.module, options, session, progress));
+    TRY(RunCommand(files, files.manifest.wasm->build, "", files.module, options, session,
+                   progress));
     add("wasm", files.module, begun);
   }
-  if (files.manifest.container) {
+  std::vector<std::string> bases = files.Bases();
+  if (!options.base.empty()) {
+    TRY(files.ImageOn(options.base));
+    bases = {options.base};
+  }
+  for (const std::string& base : bases) {
     const auto begun = steady_clock::now();
-    TRY(BuildContainer(files, options, session, progress));
+    TRY_ASSIGN(const auto image, BuildPackedImage(files, base, options, session, progress));
+    add(files.Bases().size() > 1 ? "container (" + base + ")" : "container", image, begun);
+  }
+  if (files.manifest.container && bases.empty()) {
+    const auto begun = steady_clock::now();
+    TRY(BuildOwnImage(files, options, session, progress));
     add("container", files.image, begun);
   }
   progress.Finish();

@@ -25,7 +25,7 @@ class BuildTest : public testing::Test {
   Outcome New(const std::string& language) {
     return RunNew({"hello", language, folder()}, console_.session());
   }
-  Outcome Build(bool verbose = false) { return RunBuild({folder(), verbose}, console_.session()); }
+  Outcome Build(bool verbose = false) { return RunBuild({.path = folder(), .verbose = verbose}, console_.session()); }
   void WriteManifest(const std::string& rest) {
     fs::create_directories(folder());
     std::ofstream(folder() / "function.toml") << "name = \"hello\"\n" << rest;
@@ -200,6 +200,42 @@ TEST_F(BuildTest, TheDebianBaseNeedsItsTool) {
   WriteManifest("[container]\nbinary = \"b\"\nbase = \"debian\"\nbuild = \"echo text > b\"\n");
   const BareMachine bare;
   ExpectFailure(Build(), Code::kUnsupported, "apt-get install mmdebstrap");
+}
+
+TEST_F(BuildTest, EachBaseGetsAProgramAndAnImageOfItsOwn) {
+  if (FindOnPath("g++").empty()) GTEST_SKIP() << "no g++ on this machine";
+  // A base that is made already, so that the test needs neither root nor a mirror.
+  const ScopedVariable cache("XDG_CACHE_HOME", temporary_.path());
+  fs::create_directories(temporary_.path() / "hybridserve/base-images");
+  const Result<ShellResult> base =
+      RunShell({.text = "for a in amd64 arm64; do tar -cf debian-bookworm-$a.tar --files-from "
+                        "/dev/null; done",
+                .folder = temporary_.path() / "hybridserve/base-images"});
+  ASSERT_TRUE(base && base->status == 0);
+  WriteManifest(
+      "[container]\nbinary = \"b\"\nvariants = [\"debian\"]\n"
+      "build = \"$HYBRIDSERVE_NATIVE_CXX m.cc -o b\"\n");
+  std::ofstream(folder() / "m.cc") << "int main() { return 0; }\n";
+  const Outcome outcome = Build();
+  ASSERT_TRUE(outcome) << outcome.error().message << console_.Err();
+  EXPECT_TRUE(fs::exists(folder() / "b.tar"));
+  EXPECT_TRUE(fs::exists(folder() / "b-debian.tar"));
+  // The last program built is that for Debian.
+  EXPECT_EQ(*NeedsLoader(folder() / "b"), true);
+  EXPECT_NE(console_.Out().find("container (debian)"), std::string::npos);
+}
+
+TEST_F(BuildTest, ABaseThatTheManifestLacksIsRefusedBeforeAnythingIsBuilt) {
+  WriteManifest("[container]\nbinary = \"b\"\nbuild = \"touch built\"\n");
+  ExpectFailure(RunBuild({.path = folder(), .base = "debian"}, console_.session()),
+                Code::kInvalidArgument, "hello has no image on the base 'debian'");
+  EXPECT_FALSE(fs::exists(folder() / "built"));
+}
+
+TEST_F(BuildTest, ACommandThatLacksAToolchainSaysWhich) {
+  WriteManifest(
+      "[wasm]\nmodule = \"m.wasm\"\nbuild = \"echo looking; echo needs COBOL 85; exit 77\"\n");
+  ExpectFailure(Build(), Code::kUnsupported, "a toolchain is missing: needs COBOL 85");
 }
 
 TEST_F(BuildTest, AnImageThatIsGivenIsLeftAlone) {

@@ -45,11 +45,13 @@ Outcome RunNew(const NewOptions& options, const Session& session);
 struct BuildOptions {
   std::filesystem::path path = ".";  ///< A function's folder, or its function.toml.
   bool verbose = false;              ///< Show what the build commands print, as they print it.
+  std::string base;                  ///< Of the container's images only this one; empty: all.
 };
 Outcome RunBuild(const BuildOptions& options, const Session& session);
 
 struct DeployOptions {
   std::filesystem::path path = ".";
+  std::string base;  ///< The image on this base; empty: on container.base.
 };
 Outcome RunDeploy(const DeployOptions& options, const Session& session);
 

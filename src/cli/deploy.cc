@@ -76,7 +76,10 @@ std::string Summary(const FunctionFiles& files, const Json& done, const Json& no
 
 Outcome RunDeploy(const DeployOptions& options, const Session& session) {
   const auto begun = std::chrono::steady_clock::now();
-  TRY_ASSIGN(const FunctionFiles files, ReadFunctionFiles(options.path));
+  TRY_ASSIGN(FunctionFiles files, ReadFunctionFiles(options.path));
+  if (!options.base.empty()) {
+    TRY_ASSIGN(files.image, files.ImageOn(options.base));
+  }
   TRY_ASSIGN(const AdminClient client, session.Connect());
   Progress progress = session.MakeProgress();
   Json request = {{"manifest", Json::parse(ManifestToJson(files.manifest))}};

@@ -1,5 +1,9 @@
 #include "cli/function_files.h"
 
+#include <algorithm>
+
+#include "function/units.h"
+
 namespace hybridserve::cli {
 
 Result<FunctionFiles> ReadFunctionFiles(const std::filesystem::path& path) {
@@ -17,6 +21,28 @@ Result<FunctionFiles> ReadFunctionFiles(const std::filesystem::path& path) {
     files.image = (files.folder / image).lexically_normal();
   }
   return files;
+}
+
+std::vector<std::string> FunctionFiles::Bases() const {
+  if (!manifest.container || manifest.container->binary.empty()) return {};
+  std::vector<std::string> bases = {manifest.container->base};
+  bases.insert(bases.end(), manifest.container->variants.begin(),
+               manifest.container->variants.end());
+  return bases;
+}
+
+Result<std::filesystem::path> FunctionFiles::ImageOn(std::string_view base) const {
+  const std::vector<std::string> bases = Bases();
+  const auto found = std::ranges::find(bases, base);
+  if (found == bases.end()) {
+    return Fail(Code::kInvalidArgument,
+                manifest.name.value + " has no image on the base " + Quote(base) +
+                    "; container.base and container.variants in its function.toml name them");
+  }
+  if (found == bases.begin()) return image;
+  std::filesystem::path variant = image;
+  variant.replace_filename(image.stem().string() + "-" + *found + image.extension().string());
+  return variant;
 }
 
 }  // namespace hybridserve::cli

@@ -83,14 +83,15 @@ Result<ImageFile> InitFile() {
                                       "lie in one folder");
 }
 
-Result<> CheckProgram(const fs::path& program, const ContainerBuild& container) {
+Result<> CheckProgram(const fs::path& program, std::string_view base,
+                      const ContainerBuild& container) {
   std::error_code error;
   if (!fs::is_regular_file(program, error)) {
     return Fail(Code::kNotFound,
                 "container.binary " + program.string() + " is not there" +
                     (container.build.empty() ? "; build it first" : " after container.build ran"));
   }
-  if (container.base != "scratch") return {};
+  if (base != "scratch") return {};
   TRY_ASSIGN(const bool needs_loader, NeedsLoader(program));
   if (!needs_loader) return {};
   return Fail(Code::kInvalidArgument,
@@ -119,12 +120,13 @@ Result<bool> NeedsLoader(const fs::path& program) {
   return false;
 }
 
-Result<> BuildImage(const FunctionFiles& files, Progress& progress) {
+Result<> BuildImage(const FunctionFiles& files, std::string_view base, const fs::path& image,
+                    Progress& progress) {
   const ContainerBuild& container = *files.manifest.container;
   const fs::path program = files.folder / container.binary;
-  TRY(CheckProgram(program, container));
+  TRY(CheckProgram(program, base, container));
   ImagePlan plan;
-  if (container.base == "debian") {
+  if (base == "debian") {
     TRY_ASSIGN(fs::path layer, DebianBase(progress));
     plan.base_layers.push_back(std::move(layer));
   }
@@ -137,9 +139,9 @@ Result<> BuildImage(const FunctionFiles& files, Progress& progress) {
   }
   plan.user = kUser;
   plan.exposed_ports = {8080};
-  progress.Step("packing " + files.image.string());
-  TRY(MakeFolder(files.image.parent_path()));
-  TRY(PackImage(plan, files.image));
+  progress.Step("packing " + image.string());
+  TRY(MakeFolder(image.parent_path()));
+  TRY(PackImage(plan, image));
   return {};
 }
 

@@ -19,7 +19,10 @@ namespace fs = std::filesystem;
 constexpr std::string_view kWasmFlags =
     "-target wasm32-wasi -O3 -msimd128 -fno-exceptions -ffp-contract=off "
     "-Wl,-z,stack-size=131072 -s";
-constexpr std::string_view kNativeFlags = "-O3 -static -s -ffp-contract=off";
+constexpr std::string_view kNativeFlags = "-O3 -s -ffp-contract=off";
+constexpr std::string_view kStaticFlags = " -static";
+// A Debian base brings glibc; its libstdc++ would be another than that of the compiler's machine.
+constexpr std::string_view kDebianFlags = " -static-libstdc++ -static-libgcc";
 constexpr std::string_view kCxxFlags = "-std=c++20";
 #if defined(__x86_64__)
 constexpr std::string_view kMuslTarget = "x86_64-linux-musl";
@@ -91,12 +94,17 @@ Result<std::string> WasmCompiler(std::string_view driver) {
                   ", nor on the path; `pip install ziglang` or `make setup` gets it");
 }
 
-Result<std::string> NativeCompiler(const char* gnu, std::string_view driver) {
-  if (!FindOnPath(gnu).empty()) return gnu + (" " + std::string(kNativeFlags));
+/// Static, unless a base has the C library.
+Result<std::string> NativeCompiler(const char* gnu, std::string_view driver,
+                                   std::string_view base) {
+  const std::string flags(kNativeFlags);
+  if (!FindOnPath(gnu).empty()) {
+    return gnu + (" " + flags + std::string(base == "debian" ? kDebianFlags : kStaticFlags));
+  }
   const std::string zig = FindZig();
   if (!zig.empty()) {
-    return zig + " " + std::string(driver) + " -target " + std::string(kMuslTarget) + " " +
-           std::string(kNativeFlags);
+    return zig + " " + std::string(driver) + " -target " + std::string(kMuslTarget) + " " + flags +
+           std::string(kStaticFlags);
   }
   return Fail(Code::kUnsupported, "there is no native compiler: neither " + std::string(gnu) +
                                       " nor zig is on the path; `apt-get install g++` gets one");
@@ -117,15 +125,16 @@ Result<std::string> Sdk(std::string_view kind) {
   return kind.empty() ? sdk.string() : SdkWords(sdk, kind);
 }
 
-Result<std::string> ValueOf(std::string_view name) {
+Result<std::string> ValueOf(std::string_view name, std::string_view base) {
   const std::string with_cxx = " " + std::string(kCxxFlags);
   if (name == "HYBRIDSERVE_WASM_CC") return WasmCompiler("cc");
-  if (name == "HYBRIDSERVE_NATIVE_CC") return NativeCompiler("gcc", "cc");
+  if (name == "HYBRIDSERVE_NATIVE_CC") return NativeCompiler("gcc", "cc", base);
   if (name == "HYBRIDSERVE_WASM_SDK") return Sdk("wasi");
   if (name == "HYBRIDSERVE_NATIVE_SDK") return Sdk("native");
   if (name == "HYBRIDSERVE_SDK") return Sdk("");
-  Result<std::string> compiler =
-      name == "HYBRIDSERVE_WASM_CXX" ? WasmCompiler("c++") : NativeCompiler("g++", "c++");
+  Result<std::string> compiler = name == "HYBRIDSERVE_WASM_CXX"
+                                     ? WasmCompiler("c++")
+                                     : NativeCompiler("g++", "c++", base);
   if (compiler) *compiler += with_cxx;
   return compiler;
 }
@@ -145,7 +154,7 @@ bool Mentions(std::string_view command, std::string_view name) {
 
 }  // namespace
 
-Result<Variables> BuildVariables(std::string_view command) {
+Result<Variables> BuildVariables(std::string_view command, std::string_view base) {
   constexpr std::string_view kNames[] = {"HYBRIDSERVE_WASM_CC",   "HYBRIDSERVE_WASM_CXX",
                                          "HYBRIDSERVE_NATIVE_CC", "HYBRIDSERVE_NATIVE_CXX",
                                          "HYBRIDSERVE_WASM_SDK",  "HYBRIDSERVE_NATIVE_SDK",
@@ -155,7 +164,7 @@ Result<Variables> BuildVariables(std::string_view command) {
     if (!Mentions(command, name)) continue;
     // A compiler of the user's own choice stays.
     if (!Variable(std::string(name).c_str()).empty() && name != "HYBRIDSERVE_SDK") continue;
-    TRY_ASSIGN(std::string value, ValueOf(name));
+    TRY_ASSIGN(std::string value, ValueOf(name, base));
     variables.emplace_back(name, std::move(value));
   }
   for (const char* name : {"ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"}) {

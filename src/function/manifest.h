@@ -67,6 +67,7 @@ struct ContainerBuild {
   std::string build;                  ///< Shell command run before the image is packed.
   std::string binary;                 ///< Static program to pack as /function; empty: `image` is given.
   std::string base = "scratch";       ///< "scratch" or "debian": what the packed image starts from.
+  std::vector<std::string> variants;  ///< Other bases to pack as well, each into an image of its own.
   bool stdio = false;                 ///< Pack hybridserve-init: the program reads stdin, writes stdout.
   std::vector<std::string> command;   ///< Overrides the image's entrypoint and command; may be empty.
   bool writable_root = false;         ///< A tmpfs upper layer of `disk` bytes instead of read-only.

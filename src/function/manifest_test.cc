@@ -30,6 +30,7 @@ image = "hello.tar"
 build = "make image"
 binary = "hello"
 base = "debian"
+variants = ["scratch"]
 stdio = true
 command = ["/function", "--serve"]
 writable_root = true
@@ -77,7 +78,8 @@ Manifest Full() {
   manifest.idempotent = true;
   manifest.wasm = WasmBuild{"hello.wasm", "make hello.wasm", AotTime::kFirstRun};
   manifest.container = ContainerBuild{
-      "hello.tar", "make image", "hello", "debian", true, {"/function", "--serve"}, true};
+      "hello.tar", "make image", "hello", "debian", {"scratch"}, true, {"/function", "--serve"},
+      true};
   manifest.limits = {256u << 20, 1024, 64u << 10, 8, 0, 16, 0.5, 1u << 30, 500ms, 3s, 5min};
   manifest.scale = {1, 3, 2, 2h};
   manifest.environment = {{"GREETING", "hi"}};
@@ -220,6 +222,15 @@ INSTANTIATE_TEST_SUITE_P(
                 "hello/function.toml:2: [wasm] needs module"},
         BadCase{"ContainerWithoutImage", "name = \"a\"\n[container]\nstdio = true\n",
                 "hello/function.toml:2: [container] needs image"},
+        BadCase{"VariantOfNothing",
+                "name = \"a\"\n[container]\nimage = \"a.tar\"\nvariants = [\"debian\"]\n",
+                "hello/function.toml:4: container.variants needs container.binary"},
+        BadCase{"BaseTwice",
+                "name = \"a\"\n[container]\nbinary = \"a\"\nvariants = [\"scratch\"]\n",
+                "hello/function.toml:4: container.variants names a base twice"},
+        BadCase{"StrangeVariant",
+                "name = \"a\"\n[container]\nbinary = \"a\"\nvariants = [\"alpine\"]\n",
+                "hello/function.toml:4: container.variants: the base 'alpine' is neither"},
         BadCase{"PolicyWithoutItsBuild",
                 "name = \"a\"\npolicy = \"container-only\"\n[wasm]\nmodule = \"a\"\n",
                 "hello/function.toml:2: the policy is container-only, and there is no [container]"},

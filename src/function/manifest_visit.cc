@@ -116,6 +116,18 @@ void VisitWasm(SettingsVisitor& v, WasmBuild& wasm) {
   if (wasm.module.empty()) v.Complain("module", "[wasm] needs module, the path of the .wasm file");
 }
 
+Result<> CheckBase(std::string_view text) {
+  if (text == "scratch" || text == "debian") return {};
+  return Fail(Code::kInvalidArgument, "the base " + Quote(text) + " is neither scratch nor debian");
+}
+
+/// Whether each base is named once.
+bool AllDiffer(const ContainerBuild& container) {
+  std::set<std::string_view> bases = {container.base};
+  return std::ranges::all_of(container.variants,
+                             [&bases](const auto& base) { return bases.insert(base).second; });
+}
+
 void VisitContainer(SettingsVisitor& v, ContainerBuild& container) {
   constexpr std::pair<std::string_view, bool> kBases[] = {{"scratch", false}, {"debian", true}};
   v.Text("image", container.image, CheckLine);
@@ -124,6 +136,7 @@ void VisitContainer(SettingsVisitor& v, ContainerBuild& container) {
   bool debian = container.base == "debian";
   v.Choice<bool>("base", debian, kBases);
   container.base = debian ? "debian" : "scratch";
+  v.TextList("variants", container.variants, CheckBase);
   v.Flag("stdio", container.stdio);
   v.TextList("command", container.command, CheckLine);
   v.Flag("writable_root", container.writable_root);
@@ -131,6 +144,12 @@ void VisitContainer(SettingsVisitor& v, ContainerBuild& container) {
     v.Complain("image",
                "[container] needs image (an OCI layout or archive) or binary (a program "
                "to pack)");
+  }
+  if (!container.variants.empty() && container.binary.empty()) {
+    v.Complain("variants", "container.variants needs container.binary, the program to pack");
+  }
+  if (!AllDiffer(container)) {
+    v.Complain("variants", "container.variants names a base twice, or that of container.base");
   }
   if (container.command.size() > kMaxWords) {
     v.Complain("command",

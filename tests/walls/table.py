@@ -1,6 +1,7 @@
 """What `make walls` found: rows (tried, held, figure) and metrics, the files and the table that say so."""
-import json
 import pathlib
+
+from harness import summary
 
 # Each metric and what is asked of it: (sign, bound) or None for a figure without a bound.
 METRICS = {
@@ -46,16 +47,9 @@ class Table:
             self.write()
 
     def write(self):
-        self.out.mkdir(parents=True, exist_ok=True)
-        _write(self.out / "walls.json", {"rows": self.rows, "metrics": self.metrics, "unavailable": self.unavailable})
-        path = self.out / "summary.json"
-        summary = json.loads(path.read_text()) if path.exists() else {"machine": {}, "metrics": {}, "unavailable": {}}
-        summary["metrics"].update(self.metrics)
-        summary["metrics"].update({name: None for name in self.unavailable})
-        for name in self.metrics:
-            summary["unavailable"].pop(name, None)
-        summary["unavailable"].update(self.unavailable)
-        _write(path, summary)
+        summary.merge(self.out, self.metrics, self.unavailable)
+        summary.write(self.out / "walls.json",
+                      {"rows": self.rows, "metrics": self.metrics, "unavailable": self.unavailable})
 
     def print(self):
         print(f"\n{'part':<12} {'held':<8} {'tried':<58} figure")
@@ -82,9 +76,3 @@ class Table:
 
 def _word(held):
     return {True: "held", False: "BROKEN", None: "skipped"}[held]
-
-
-def _write(path, content):
-    temporary = path.with_name("." + path.name)
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
-    temporary.rename(path)

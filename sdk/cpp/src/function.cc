@@ -59,10 +59,13 @@ std::string Request::ParameterOr(std::string_view name, std::string_view otherwi
 std::optional<long long> Request::IntegerOr(std::string_view name, long long otherwise,
                                             long long lowest, long long highest) const {
   std::optional<std::string> text = Parameter(name);
-  if (!text) return otherwise;
+  return text ? ParseInteger(*text, lowest, highest) : otherwise;
+}
+
+std::optional<long long> ParseInteger(std::string_view text, long long lowest, long long highest) {
   long long value = 0;
-  const char* end = text->data() + text->size();
-  auto [stop, error] = std::from_chars(text->data(), end, value);
+  const char* end = text.data() + text.size();
+  auto [stop, error] = std::from_chars(text.data(), end, value);
   if (error != std::errc() || stop != end || value < lowest || value > highest) return std::nullopt;
   return value;
 }

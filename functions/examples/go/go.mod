@@ -1,0 +1,3 @@
+module statistics
+
+go 1.22
