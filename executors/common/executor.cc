@@ -65,6 +65,7 @@ struct Shared {
   Watchdog& watchdog;
   Precedence& precedence;
   int socket;
+  int scratch_folder;
 };
 
 // Serves one invocation after another on one thread.
@@ -76,7 +77,8 @@ class Worker {
         precedence_(shared.precedence),
         index_(index),
         wasi_(shared.watchdog.guard(index)),
-        socket_(shared.socket) {}
+        socket_(shared.socket),
+        scratch_folder_(shared.scratch_folder) {}
 
   // Returns when the socket is closed, or when a guest has cost the thread its priority.
   void Loop() {
@@ -133,7 +135,10 @@ class Worker {
                  .environment = {loaded.load.environment, loaded.load.environment_count},
                  .body = invoke.body_in_file ? body.view() : invoke.body,
                  .folders = loaded.folders,
-                 .output_limit_bytes = loaded.load.output_limit_bytes});
+                 .output_limit_bytes = loaded.load.output_limit_bytes,
+                 .scratch = {.parent = scratch_folder_,
+                             .number = invoke.id,
+                             .limit_bytes = loaded.load.disk_limit_bytes}});
     precedence_.Begin(index_, loaded.history);
     RunResult result = loaded.module->Run(wasi_);
     wasi_.guard().End();
@@ -183,6 +188,7 @@ class Worker {
   uint32_t index_;
   wasi::Wasi wasi_;
   int socket_;
+  int scratch_folder_;
   std::unique_ptr<char[]> buffer_ = std::make_unique_for_overwrite<char[]>(ipc::kMaxDatagramBytes);
   std::string message_;
 };
@@ -224,7 +230,8 @@ void RunExecutor(Engine& engine, const ExecutorOptions& options) {
   const Shared* workers = nullptr;
   Precedence precedence(watchdog, options.threads,
                         [&workers](uint32_t index) { StartWorker(*workers, index); });
-  const Shared shared{modules, receivers, watchdog, precedence, options.data_socket};
+  const Shared shared{modules, receivers, watchdog, precedence, options.data_socket,
+                      options.scratch_folder};
   workers = &shared;
   try {
     for (uint32_t i = 0; i < options.threads; ++i) StartWorker(shared, i);

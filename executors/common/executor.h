@@ -18,6 +18,7 @@ struct ExecutorOptions {
   uint32_t threads = 32;  ///< Guests at once. 1..256.
   int data_socket = 3;
   int control_socket = 4;
+  int scratch_folder = -1;  ///< Empty and writable: the guests' /tmp lie in it. -1: they have none.
 };
 
 /// Serves until the control socket is closed, then ends the process at once: whoever waits for a

@@ -11,6 +11,7 @@ namespace {
 
 constexpr uint32_t kMaxSubscriptions = 1024;
 constexpr std::string_view kProgramName("function\0", 9);
+const Folder kScratchFolder{.guest_path = "/tmp", .writable = true};
 
 uint32_t Code(Errno error) { return static_cast<uint32_t>(error); }
 constexpr uint32_t kOk = 0;
@@ -33,6 +34,11 @@ bool WriteBlock(const GuestMemory& memory, const StringBlock& block, uint64_t& p
   }
   buffer += block.bytes.size();
   return true;
+}
+
+bool IsGranted(std::span<const Folder> folders, std::string_view path) {
+  return std::any_of(folders.begin(), folders.end(),
+                     [path](const Folder& folder) { return folder.guest_path == path; });
 }
 
 }  // namespace
@@ -59,11 +65,21 @@ void Wasi::Begin(const Invocation& invocation) {
                             .fd = folder.fd,
                             .preopened = &folder});
   }
+  scratch_.Begin(invocation.scratch);
+  if (scratch_.offered() && !IsGranted(invocation.folders, kScratchFolder.guest_path)) {
+    descriptors_.push_back({.kind = Kind::kFolder,
+                            .readable = true,
+                            .writable = true,
+                            .preopened = &kScratchFolder});
+  }
   started_monotonic_ns_ = ReadClock(CLOCK_MONOTONIC);
   started_cpu_ns_ = -1;
 }
 
-void Wasi::End() { descriptors_.clear(); }
+void Wasi::End() {
+  descriptors_.clear();
+  scratch_.End();
+}
 
 uint32_t Wasi::Stopped(StopReason reason) {
   stop_reason_ = reason;

@@ -2,8 +2,8 @@
 //
 // A command sees: no arguments but its name, the environment it was given, the request's body on
 // descriptor 0, its answer on 1, its log on 2, clocks, random numbers, and the folders it was
-// granted, as preopened directories from 3 on. There are no sockets. A guest that sleeps can be
-// ended at any time.
+// granted, as preopened directories from 3 on, then a private /tmp (scratch.h) unless a granted folder
+// has that path. There are no sockets. A guest that sleeps can be ended at any time.
 //
 // Paths are resolved by the kernel below the granted folder (openat2 with RESOLVE_BENEATH): neither
 // ".." nor a symbolic link leads out of it. Only regular files and directories can be opened.
@@ -24,6 +24,7 @@
 #include "base/unique_fd.h"
 #include "executors/common/guest_memory.h"
 #include "executors/common/output_sink.h"
+#include "executors/common/scratch.h"
 #include "executors/common/wasi_abi.h"
 #include "executors/common/watchdog.h"
 
@@ -49,6 +50,7 @@ struct Invocation {
   std::string_view body;
   std::span<const Folder> folders;
   uint64_t output_limit_bytes = 0;
+  Scratch::Spec scratch;  ///< No /tmp where it offers none.
 };
 
 /// Why a host function stopped the guest.
@@ -68,7 +70,7 @@ class Wasi {
   Wasi& operator=(const Wasi&) = delete;
 
   void Begin(const Invocation& invocation);
-  /// Closes what the guest opened. The outputs stay until the next Begin.
+  /// Closes what the guest opened and removes its /tmp. The outputs stay until the next Begin.
   void End();
 
   [[nodiscard]] StopReason stop_reason() const { return stop_reason_; }
@@ -132,8 +134,9 @@ class Wasi {
     bool readable = false;
     bool writable = false;  // Of a folder: whether anything below it may be changed.
     uint16_t flags = 0;     // fdflags
-    int fd = -1;            // The kernel's; a preopened folder's is borrowed.
+    int fd = -1;            // The kernel's; a preopened folder's is borrowed. -1 of a /tmp not made.
     UniqueFd owned;
+    Scratch::Use scratch;  // Of what lies in the guest's /tmp.
     const Folder* preopened = nullptr;
   };
   // A path's last part and the directory that holds it.
@@ -141,6 +144,7 @@ class Wasi {
     int folder = -1;
     UniqueFd owned;
     std::string name;
+    bool in_scratch = false;
   };
   enum class Access : uint8_t { kRead, kWrite };
 
@@ -150,6 +154,8 @@ class Wasi {
   Descriptor* Find(uint64_t fd);
   Descriptor* FindFile(uint64_t fd);
   Errno Add(Descriptor descriptor, uint32_t& fd);
+  /// Makes the guest's /tmp if this is its descriptor and it is not there yet.
+  Errno NeedScratch(Descriptor& descriptor);
   uint32_t WriteStream(Memory m, OutputSink& sink, bool bounded, Arguments a);
   Errno ReadPath(Memory m, uint64_t pointer, uint64_t size, std::string& path);
   /// The folder descriptor, checked for being one and for `access`.
@@ -158,6 +164,8 @@ class Wasi {
                   Place& place);
   Errno ReadIovecs(Memory m, uint64_t pointer, uint64_t count);
   uint32_t Vector(Memory m, Arguments a, bool write, bool positioned);
+  ssize_t WriteSome(const Descriptor& file, std::span<const uint8_t> bytes, const off_t* offset);
+  uint32_t Unlink(Memory m, Arguments a, int flags);
   uint32_t SetTimes(int fd, const char* path, int at_flags, uint64_t atim, uint64_t mtim,
                     uint16_t flags);
   uint64_t Now(uint32_t clock) const;
@@ -167,6 +175,7 @@ class Wasi {
   size_t body_position_ = 0;
   OutputSink output_;
   OutputSink log_;
+  Scratch scratch_;
   std::vector<Descriptor> descriptors_;
   std::vector<std::span<uint8_t>> vectors_;  // Of the read or write under way.
   StopReason stop_reason_ = StopReason::kNone;

@@ -1,4 +1,4 @@
-// Descriptors of preview 1: the three streams, and files of granted folders.
+// Descriptors of preview 1: the three streams, and files of granted folders and of /tmp.
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -67,6 +67,16 @@ Errno Wasi::Add(Descriptor descriptor, uint32_t& fd) {
   } else {
     *free = std::move(descriptor);
   }
+  return Errno::kSuccess;
+}
+
+Errno Wasi::NeedScratch(Descriptor& descriptor) {
+  if (descriptor.kind != Kind::kFolder || descriptor.fd >= 0) return Errno::kSuccess;
+  const int folder = scratch_.Folder();
+  struct stat stat {};
+  if (folder < 0 || ::fstat(folder, &stat) != 0) return FromErrno(errno);
+  descriptor.fd = folder;
+  descriptor.scratch = scratch_.Open(stat);
   return Errno::kSuccess;
 }
 
@@ -145,6 +155,18 @@ Errno Wasi::ReadIovecs(Memory m, uint64_t pointer, uint64_t count) {
   return Errno::kSuccess;
 }
 
+// At `offset`, or where the file's position is.
+ssize_t Wasi::WriteSome(const Descriptor& file, std::span<const uint8_t> bytes,
+                        const off_t* offset) {
+  if (file.scratch) {
+    auto at = offset != nullptr ? Scratch::At::kOffset : Scratch::At::kPosition;
+    if ((file.flags & kFdAppend) != 0) at = Scratch::At::kEnd;
+    return scratch_.Write(file.scratch, file.fd, bytes, at, offset != nullptr ? *offset : 0);
+  }
+  return offset != nullptr ? ::pwrite(file.fd, bytes.data(), bytes.size(), *offset)
+                           : ::write(file.fd, bytes.data(), bytes.size());
+}
+
 uint32_t Wasi::Vector(Memory m, Arguments a, bool write, bool positioned) {
   Descriptor* file = FindFile(a[0]);
   if (file == nullptr) return Code(Errno::kBadf);
@@ -157,8 +179,7 @@ uint32_t Wasi::Vector(Memory m, Arguments a, bool write, bool positioned) {
     const auto offset = static_cast<off_t>(positioned ? a[3] + total : 0);
     ssize_t done = 0;
     if (write) {
-      done = positioned ? ::pwrite(file->fd, bytes.data(), bytes.size(), offset)
-                        : ::write(file->fd, bytes.data(), bytes.size());
+      done = WriteSome(*file, bytes, positioned ? &offset : nullptr);
     } else {
       done = positioned ? ::pread(file->fd, bytes.data(), bytes.size(), offset)
                         : ::read(file->fd, bytes.data(), bytes.size());
@@ -244,7 +265,10 @@ uint32_t Wasi::FdAdvise(Memory /*m*/, Arguments a) {
 uint32_t Wasi::FdAllocate(Memory /*m*/, Arguments a) {
   const Descriptor* file = FindFile(a[0]);
   if (file == nullptr || !file->writable || file->kind != Kind::kFile) return Code(Errno::kBadf);
-  return FromResult(::fallocate(file->fd, 0, static_cast<off_t>(a[1]), static_cast<off_t>(a[2])));
+  const auto offset = static_cast<off_t>(a[1]);
+  const auto bytes = static_cast<off_t>(a[2]);
+  return FromResult(file->scratch ? scratch_.Fallocate(file->scratch, file->fd, offset, bytes)
+                                  : ::fallocate(file->fd, 0, offset, bytes));
 }
 
 uint32_t Wasi::FdDatasync(Memory /*m*/, Arguments a) {
@@ -260,8 +284,9 @@ uint32_t Wasi::FdSync(Memory /*m*/, Arguments a) {
 }
 
 uint32_t Wasi::FdFilestatGet(Memory m, Arguments a) {
-  const Descriptor* descriptor = Find(a[0]);
+  Descriptor* descriptor = Find(a[0]);
   if (descriptor == nullptr) return Code(Errno::kBadf);
+  if (const Errno error = NeedScratch(*descriptor); error != Errno::kSuccess) return Code(error);
   Filestat stat;
   if (descriptor->fd >= 0) {
     struct stat kernel {};
@@ -274,7 +299,9 @@ uint32_t Wasi::FdFilestatGet(Memory m, Arguments a) {
 uint32_t Wasi::FdFilestatSetSize(Memory /*m*/, Arguments a) {
   const Descriptor* file = FindFile(a[0]);
   if (file == nullptr || !file->writable || file->kind != Kind::kFile) return Code(Errno::kBadf);
-  return FromResult(::ftruncate(file->fd, static_cast<off_t>(a[1])));
+  const auto size = static_cast<off_t>(a[1]);
+  return FromResult(file->scratch ? scratch_.Ftruncate(file->scratch, file->fd, size)
+                                  : ::ftruncate(file->fd, size));
 }
 
 uint32_t Wasi::FdFilestatSetTimes(Memory /*m*/, Arguments a) {
@@ -301,9 +328,8 @@ uint32_t Wasi::FdPrestatDirName(Memory m, Arguments a) {
 // The kernel's directory offsets serve as cookies. The last entry may be cut off at the buffer's
 // end, which tells the guest that there is more.
 uint32_t Wasi::FdReaddir(Memory m, Arguments a) {
-  Descriptor* folder = FindFile(a[0]);
-  if (folder == nullptr) return Code(Errno::kBadf);
-  if (folder->kind != Kind::kFolder) return Code(Errno::kNotdir);
+  Descriptor* folder = nullptr;
+  if (const Errno e = FindFolder(a[0], Access::kRead, folder); e != Errno::kSuccess) return Code(e);
   std::span<uint8_t> out;
   if (!m.Slice(a[1], a[2], out)) return Code(Errno::kFault);
   if (!folder->owned) {

@@ -38,6 +38,23 @@ Errno OpenBeneath(int folder, const std::string& path, int flags, mode_t mode, U
   return errno == EXDEV ? Errno::kNotcapable : FromErrno(errno);
 }
 
+// As OpenBeneath, in a guest's /tmp: counts a file that is made, and one that is emptied.
+Errno OpenInScratch(Scratch& scratch, int folder, const std::string& path, int flags, mode_t mode,
+                    UniqueFd& opened) {
+  if ((flags & (O_CREAT | O_TRUNC)) == 0) return OpenBeneath(folder, path, flags, mode, opened);
+  UniqueFd found;
+  struct stat before {};
+  const bool exists = OpenBeneath(folder, path, O_PATH | (flags & O_NOFOLLOW), 0, found) ==
+                          Errno::kSuccess &&
+                      ::fstat(found.get(), &before) == 0;
+  const bool makes = !exists && (flags & O_CREAT) != 0;
+  if (makes && scratch.AddName() != 0) return FromErrno(errno);
+  const Errno error = OpenBeneath(folder, path, flags, mode, opened);
+  if (makes && error != Errno::kSuccess) scratch.TakeBackName();
+  if (exists && error == Errno::kSuccess && (flags & O_TRUNC) != 0) scratch.Emptied(before);
+  return error;
+}
+
 int AccessMode(bool read, bool write) {
   if (read && write) return O_RDWR;
   return write ? O_WRONLY : O_RDONLY;
@@ -55,9 +72,10 @@ Errno Wasi::ReadPath(Memory m, uint64_t pointer, uint64_t size, std::string& pat
 }
 
 Errno Wasi::FindFolder(uint64_t fd, Access access, Descriptor*& folder) {
-  folder = FindFile(fd);
-  if (folder == nullptr) return Find(fd) == nullptr ? Errno::kBadf : Errno::kNotdir;
+  folder = Find(fd);
+  if (folder == nullptr) return Errno::kBadf;
   if (folder->kind != Kind::kFolder) return Errno::kNotdir;
+  if (const Errno error = NeedScratch(*folder); error != Errno::kSuccess) return error;
   return access == Access::kWrite && !folder->writable ? Errno::kRofs : Errno::kSuccess;
 }
 
@@ -74,6 +92,7 @@ Errno Wasi::FindPlace(Memory m, uint64_t fd, uint64_t pointer, uint64_t size, Ac
   place.name = slash == std::string::npos ? path : path.substr(slash + 1);
   if (place.name == "..") return Errno::kNotcapable;
   place.folder = folder->fd;
+  place.in_scratch = static_cast<bool>(folder->scratch);
   if (slash != std::string::npos) {
     const Errno e =
         OpenBeneath(folder->fd, path.substr(0, slash), O_PATH | O_DIRECTORY, 0, place.owned);
@@ -116,7 +135,9 @@ uint32_t Wasi::PathOpen(Memory m, Arguments a) {
   if ((fd_flags & kFdAppend) != 0) flags |= O_APPEND;
   UniqueFd opened;
   const mode_t mode = (flags & O_CREAT) != 0 ? 0666 : 0;
-  Errno error = OpenBeneath(folder->fd, path, flags, mode, opened);
+  Errno error = folder->scratch
+                    ? OpenInScratch(scratch_, folder->fd, path, flags, mode, opened)
+                    : OpenBeneath(folder->fd, path, flags, mode, opened);
   if (error == Errno::kIsdir && !changes) {
     // Asked for with write access, as some C libraries do for folders too.
     error = OpenBeneath(folder->fd, path, (flags & ~O_ACCMODE) | O_RDONLY, 0, opened);
@@ -125,6 +146,7 @@ uint32_t Wasi::PathOpen(Memory m, Arguments a) {
   struct stat stat {};
   if (::fstat(opened.get(), &stat) != 0) return Code(FromErrno(errno));
   Descriptor descriptor{.readable = read, .writable = write, .flags = fd_flags, .fd = opened.get()};
+  if (folder->scratch) descriptor.scratch = scratch_.Open(stat);
   if (S_ISDIR(stat.st_mode)) {
     descriptor.kind = Kind::kFolder;
     descriptor.writable = folder->writable;
@@ -144,22 +166,21 @@ uint32_t Wasi::PathCreateDirectory(Memory m, Arguments a) {
   Place place;
   const Errno error = FindPlace(m, a[0], a[1], a[2], Access::kWrite, place);
   if (error != Errno::kSuccess) return Code(error);
-  return FromResult(::mkdirat(place.folder, place.name.c_str(), 0777));
+  return FromResult(place.in_scratch ? scratch_.Mkdirat(place.folder, place.name.c_str(), 0777)
+                                     : ::mkdirat(place.folder, place.name.c_str(), 0777));
 }
 
-uint32_t Wasi::PathRemoveDirectory(Memory m, Arguments a) {
+uint32_t Wasi::Unlink(Memory m, Arguments a, int flags) {
   Place place;
   const Errno error = FindPlace(m, a[0], a[1], a[2], Access::kWrite, place);
   if (error != Errno::kSuccess) return Code(error);
-  return FromResult(::unlinkat(place.folder, place.name.c_str(), AT_REMOVEDIR));
+  return FromResult(place.in_scratch ? scratch_.Unlinkat(place.folder, place.name.c_str(), flags)
+                                     : ::unlinkat(place.folder, place.name.c_str(), flags));
 }
 
-uint32_t Wasi::PathUnlinkFile(Memory m, Arguments a) {
-  Place place;
-  const Errno error = FindPlace(m, a[0], a[1], a[2], Access::kWrite, place);
-  if (error != Errno::kSuccess) return Code(error);
-  return FromResult(::unlinkat(place.folder, place.name.c_str(), 0));
-}
+uint32_t Wasi::PathRemoveDirectory(Memory m, Arguments a) { return Unlink(m, a, AT_REMOVEDIR); }
+
+uint32_t Wasi::PathUnlinkFile(Memory m, Arguments a) { return Unlink(m, a, 0); }
 
 uint32_t Wasi::PathRename(Memory m, Arguments a) {
   Place from;
@@ -168,7 +189,11 @@ uint32_t Wasi::PathRename(Memory m, Arguments a) {
   if (error != Errno::kSuccess) return Code(error);
   error = FindPlace(m, a[3], a[4], a[5], Access::kWrite, to);
   if (error != Errno::kSuccess) return Code(error);
-  return FromResult(::renameat(from.folder, from.name.c_str(), to.folder, to.name.c_str()));
+  if (from.in_scratch != to.in_scratch) return Code(Errno::kXdev);
+  const char* name = from.name.c_str();
+  const char* new_name = to.name.c_str();
+  return FromResult(from.in_scratch ? scratch_.Renameat(from.folder, name, to.folder, new_name)
+                                    : ::renameat(from.folder, name, to.folder, new_name));
 }
 
 uint32_t Wasi::PathLink(Memory m, Arguments a) {
@@ -180,7 +205,11 @@ uint32_t Wasi::PathLink(Memory m, Arguments a) {
   if (error != Errno::kSuccess) return Code(error);
   error = FindPlace(m, a[4], a[5], a[6], Access::kWrite, to);
   if (error != Errno::kSuccess) return Code(error);
-  return FromResult(::linkat(from.folder, from.name.c_str(), to.folder, to.name.c_str(), 0));
+  if (from.in_scratch != to.in_scratch) return Code(Errno::kXdev);
+  const char* name = from.name.c_str();
+  const char* new_name = to.name.c_str();
+  return FromResult(from.in_scratch ? scratch_.Linkat(from.folder, name, to.folder, new_name)
+                                    : ::linkat(from.folder, name, to.folder, new_name, 0));
 }
 
 uint32_t Wasi::PathSymlink(Memory m, Arguments a) {
@@ -191,7 +220,9 @@ uint32_t Wasi::PathSymlink(Memory m, Arguments a) {
   Place place;
   const Errno error = FindPlace(m, a[2], a[3], a[4], Access::kWrite, place);
   if (error != Errno::kSuccess) return Code(error);
-  return FromResult(::symlinkat(target.c_str(), place.folder, place.name.c_str()));
+  const char* name = place.name.c_str();
+  return FromResult(place.in_scratch ? scratch_.Symlinkat(target.c_str(), place.folder, name)
+                                     : ::symlinkat(target.c_str(), place.folder, name));
 }
 
 uint32_t Wasi::PathReadlink(Memory m, Arguments a) {

@@ -388,6 +388,92 @@ TEST_F(GuestProgramTest, HasNoFilesUnlessGranted) {
   EXPECT_THAT(Say("files=/data"), Not(HasSubstr("ok")));
 }
 
+class ScratchTest : public GuestProgramTest {
+ protected:
+  // Whether all that invocations made is gone.
+  bool Clean() { return std::filesystem::is_empty(host_.scratch_folder()); }
+  static std::string Report(const std::string& text) {
+    return "entries: 2\nmkdir: ok\ncreate: ok\nwrite: ok\nread: ok\ntext: " + text +
+           "\nentries: 3\n";
+  }
+};
+
+TEST_F(ScratchTest, EachInvocationHasAnEmptyTmpAndLeavesNothing) {
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(Say("tmp=hello"), Report("hello"));
+    EXPECT_TRUE(Clean());
+  }
+}
+
+TEST_F(ScratchTest, InvocationsAtOnceDoNotSeeEachOthersTmp) {
+  ASSERT_TRUE(Await(pool_->Prepare(function_)));
+  constexpr int kCount = 16;
+  std::vector<RequestHead> heads(kCount);
+  std::vector<std::optional<Result<WasmResult>>> results(kCount);
+  int left = kCount;
+  for (int i = 0; i < kCount; ++i) {
+    heads[i].method = "GET";
+    heads[i].query = "tmp=" + std::to_string(i);
+    asio::co_spawn(loop_, pool_->Invoke({.function = function_, .head = &heads[i]}),
+                   [&results, &left, i](const std::exception_ptr&, Result<WasmResult> r) {
+                     results[i].emplace(std::move(r));
+                     --left;
+                   });
+  }
+  loop_.restart();
+  while (left != 0 && loop_.run_one() != 0) {
+  }
+  for (int i = 0; i < kCount; ++i) EXPECT_EQ(BodyOf(*results[i]), Report(std::to_string(i)));
+  EXPECT_TRUE(Clean());
+}
+
+TEST_F(ScratchTest, IsRemovedHoweverTheGuestEnds) {
+  ExpectFailure(Invoke(function_, "tmp=trap"), Code::kFunctionFailed, "trapped");
+  EXPECT_TRUE(Clean());
+  ExpectFailure(Invoke(function_, "tmp=exit"), Code::kFunctionFailed, "status 5");
+  EXPECT_TRUE(Clean());
+  const auto looping = std::make_shared<Deployed>(*function_);
+  looping->manifest.limits.run_timeout = milliseconds(200);
+  ExpectFailure(Invoke(looping, "tmp=loop"), Code::kTimeout, "run timeout");
+  EXPECT_TRUE(Clean());
+}
+
+TEST_F(ScratchTest, IsGoneWithAClientThatLeaves) {
+  function_->manifest.limits.run_timeout = seconds(3600);
+  ASSERT_TRUE(Await(pool_->Prepare(function_)));
+  head_.method = "GET";
+  head_.query = "tmp=loop";
+  asio::cancellation_signal signal;
+  std::optional<Result<WasmResult>> result;
+  asio::co_spawn(loop_, pool_->Invoke({.function = function_, .head = &head_}),
+                 asio::bind_cancellation_slot(
+                     signal.slot(), [&result](const std::exception_ptr&, Result<WasmResult> r) {
+                       result.emplace(std::move(r));
+                     }));
+  loop_.restart();
+  while (Clean()) loop_.run_for(milliseconds(1));  // Until the guest has made its files.
+  signal.emit(asio::cancellation_type::terminal);
+  while (!result && loop_.run_one() != 0) {
+  }
+  ExpectFailure(*result, Code::kCancelled, "client");
+  while (!Clean()) loop_.run_for(milliseconds(1));
+}
+
+TEST_F(ScratchTest, GuestThatFillsItGetsAnErrorAndItsNeighbourIsFine) {
+  function_->manifest.limits.disk_bytes = 1u << 20;
+  const std::string full = "create: ok\nwrite: No space left on device\nbytes: 1044480\n";
+  EXPECT_EQ(Say("fill="), full);
+  EXPECT_EQ(Say("tmp=fine"), Report("fine"));
+  EXPECT_EQ(Say("fill="), full);
+}
+
+TEST_F(ScratchTest, DoesNotExistWhereTheLimitIsZero) {
+  function_->manifest.limits.disk_bytes = 0;
+  EXPECT_THAT(Say("fill="), testing::StartsWith("create: "));
+  EXPECT_THAT(Say("fill="), Not(HasSubstr("create: ok")));
+  EXPECT_TRUE(Clean());
+}
+
 class FolderTest : public GuestProgramTest {
  protected:
   void SetUp() override {

@@ -1,6 +1,8 @@
 // hybridserve-executor-wasmtime: runs guests in Wasmtime, jailed. Started by the launcher.
 //
-//   serve --threads N       descriptor 3: data socket, 4: control socket (wasm/executor_protocol.h)
+//   serve --threads N [--scratch]
+//                           descriptor 3: data socket, 4: control socket (wasm/executor_protocol.h),
+//                           5 with --scratch: an empty folder in which guests' /tmp are made
 //   compile [--memory-limit BYTES]
 //                           descriptor 3: a .wasm file, 4: where the native code goes; prints
 //                           "memory_minimum_bytes=N". Exit status 2 and a sentence on standard
@@ -29,12 +31,14 @@ namespace {
 
 constexpr int kWasmFd = 3;
 constexpr int kCodeFd = 4;
+constexpr int kScratchFd = 5;
 
 struct Arguments {
   std::string_view verb;
   uint64_t threads = 32;
   uint64_t memory_limit_bytes = UINT64_MAX;
   bool lockdown = true;
+  bool scratch = false;
 };
 
 Result<uint64_t> ParseNumber(std::string_view option, std::string_view text) {
@@ -54,6 +58,8 @@ Result<Arguments> Parse(const std::vector<std::string_view>& words) {
     const std::string_view next = i + 1 < words.size() ? words[i + 1] : std::string_view();
     if (word == "--no-lockdown") {
       arguments.lockdown = false;
+    } else if (word == "--scratch") {
+      arguments.scratch = true;
     } else if (word == "--threads") {
       TRY_ASSIGN(arguments.threads, ParseNumber(word, next));
       ++i;
@@ -77,7 +83,8 @@ Result<> Serve(const Arguments& arguments) {
   options.threads = static_cast<uint32_t>(arguments.threads);
   TRY_ASSIGN(const std::unique_ptr<Engine> engine, MakeWasmtimeEngine(options));
   if (arguments.lockdown) TRY(sandbox::Lockdown(sandbox::Profile::kExecutor));
-  RunExecutor(*engine, {.threads = options.threads});
+  RunExecutor(*engine, {.threads = options.threads,
+                        .scratch_folder = arguments.scratch ? kScratchFd : -1});
 }
 
 Result<> Compile(const Arguments& arguments) {
@@ -112,7 +119,7 @@ Result<> Run(const std::vector<std::string_view>& words) {
   }
   return Fail(Code::kInvalidArgument,
               "usage: hybridserve-executor-wasmtime serve|compile|fingerprint [--threads N] "
-              "[--memory-limit BYTES]");
+              "[--scratch] [--memory-limit BYTES]");
 }
 
 }  // namespace

@@ -68,7 +68,9 @@ Awaitable<StartedExecutor> SpawningHost::StartExecutor(ExecutorSpec spec) {
   arguments.push_back("serve");
   arguments.push_back("--threads");
   arguments.push_back(std::to_string(spec.threads));
-  const std::vector<int> fds = {data.second.get(), control.second.get()};
+  arguments.emplace_back("--scratch");
+  CO_TRY_ASSIGN(const UniqueFd scratch, OpenFile(scratch_.path(), O_PATH | O_DIRECTORY));
+  const std::vector<int> fds = {data.second.get(), control.second.get(), scratch.get()};
   const pid_t pid = Spawn("hybridserve-executor-" + spec.engine, arguments, fds, -1);
   if (pid < 0) co_return Fail(Code::kInternal, "cannot start the executor");
   last_pid_ = pid;

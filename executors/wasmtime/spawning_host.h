@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/file.h"
 #include "wasm/executor_host.h"
 
 namespace hybridserve {
@@ -28,10 +29,13 @@ class SpawningHost : public ExecutorHost {
   [[nodiscard]] int started() const { return started_; }
   /// Compile jobs that were run.
   [[nodiscard]] int compiled() const { return compiled_; }
+  /// Where guests' /tmp are made.
+  [[nodiscard]] const std::filesystem::path& scratch_folder() const { return scratch_.path(); }
   /// The next starts fail.
   void RefuseStarts(bool refuse) { refuse_ = refuse; }
 
  private:
+  TemporaryFolder scratch_;
   std::map<uint64_t, pid_t> running_;
   pid_t last_pid_ = 0;
   int started_ = 0;

@@ -53,6 +53,7 @@ Result<std::string> LoadOf(const Deployed& function) {
   ModuleLoad load;
   load.memory_limit_bytes = manifest.limits.memory_bytes;
   load.output_limit_bytes = manifest.limits.response_bytes;
+  load.disk_limit_bytes = manifest.limits.disk_bytes;
   load.run_timeout_us = static_cast<uint64_t>(
       duration_cast<std::chrono::microseconds>(manifest.limits.run_timeout).count());
   for (const auto& [name, value] : function.environment) {

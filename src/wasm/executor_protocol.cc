@@ -110,6 +110,7 @@ Result<std::string> EncodeLoad(const ModuleLoad& load) {
   ipc::Writer writer;
   writer.Put(load.memory_limit_bytes)
       .Put(load.output_limit_bytes)
+      .Put(load.disk_limit_bytes)
       .Put(load.run_timeout_us)
       .Put(load.environment_count)
       .PutString(load.environment)
@@ -125,6 +126,7 @@ Result<ModuleLoad> DecodeLoad(std::string_view bytes) {
   ModuleLoad load;
   load.memory_limit_bytes = reader.Get<uint64_t>();
   load.output_limit_bytes = reader.Get<uint64_t>();
+  load.disk_limit_bytes = reader.Get<uint64_t>();
   load.run_timeout_us = reader.Get<uint64_t>();
   load.environment_count = reader.Get<uint32_t>();
   load.environment = reader.GetString(kMaxEnvironmentBytes);

@@ -31,7 +31,7 @@
 
 namespace hybridserve {
 
-inline constexpr uint8_t kExecutorProtocolVersion = 1;
+inline constexpr uint8_t kExecutorProtocolVersion = 2;
 /// Of all request variables together.
 inline constexpr uint32_t kMaxVariableBytes = 48 * 1024;
 /// Of an Outcome's message and log.
@@ -42,6 +42,7 @@ inline constexpr uint32_t kMaxLogBytes = 16 * 1024;
 struct ModuleLoad {
   uint64_t memory_limit_bytes = 0;
   uint64_t output_limit_bytes = 0;
+  uint64_t disk_limit_bytes = 0;  ///< Of an invocation's /tmp; 0: it has none.
   uint64_t run_timeout_us = 0;
   /// "NAME=VALUE" strings, each ended by a zero byte.
   std::string environment;

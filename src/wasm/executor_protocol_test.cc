@@ -17,6 +17,7 @@ ModuleLoad SomeLoad() {
   ModuleLoad load;
   load.memory_limit_bytes = 1u << 20;
   load.output_limit_bytes = 2u << 20;
+  load.disk_limit_bytes = 4u << 20;
   load.run_timeout_us = 3;
   load.environment = Block({"A=1", "B="});
   load.environment_count = 2;

@@ -129,6 +129,46 @@ static int Files(const char *folder) {
   return 0;
 }
 
+static int CountEntries(const char *folder) {
+  DIR *dir = opendir(folder);
+  int entries = 0;
+  while (dir != NULL && readdir(dir) != NULL) ++entries;
+  if (dir != NULL) closedir(dir);
+  return entries;
+}
+
+// Leaves files in /tmp, reads one back after a while, and ends as asked.
+static int Tmp(const char *end) {
+  char text[128] = "";
+  struct timespec moment = {0, 20 * 1000000};
+  Head();
+  printf("entries: %d\n", CountEntries("/tmp"));
+  Tell("mkdir", mkdir("/tmp/folder", 0755));
+  int fd = open("/tmp/folder/file", O_RDWR | O_CREAT | O_EXCL, 0644);
+  Tell("create", fd);
+  Tell("write", (int)write(fd, end, strlen(end)));
+  nanosleep(&moment, NULL);
+  Tell("read", (int)pread(fd, text, sizeof(text) - 1, 0));
+  printf("text: %s\nentries: %d\n", text, CountEntries("/tmp"));
+  if (strcmp(end, "trap") == 0) abort();
+  while (strcmp(end, "loop") == 0) continue;
+  return strcmp(end, "exit") == 0 ? 5 : 0;
+}
+
+// Fills /tmp until it takes no more.
+static int Fill(void) {
+  static char block[65536];
+  long long bytes = 0;
+  Head();
+  int fd = open("/tmp/fill", O_WRONLY | O_CREAT, 0644);
+  Tell("create", fd);
+  ssize_t written = 0;
+  while ((written = write(fd, block, sizeof(block))) > 0) bytes += written;
+  Tell("write", (int)written);
+  printf("bytes: %lld\n", bytes);
+  return 0;
+}
+
 static int Stderr(size_t bytes) {
   Head();
   for (size_t i = 0; i < bytes; ++i) fputc('e', stderr);
@@ -149,6 +189,8 @@ int main(int argc, char **argv) {
   if (strcmp(verb, "sleep") == 0) return Sleep(atol(argument));
   if (strcmp(verb, "exit") == 0) exit(atoi(argument));
   if (strcmp(verb, "files") == 0) return Files(argument);
+  if (strcmp(verb, "tmp") == 0) return Tmp(argument);
+  if (strcmp(verb, "fill") == 0) return Fill();
   if (strcmp(verb, "stderr") == 0) return Stderr((size_t)atoll(argument));
   if (strcmp(verb, "abort") == 0) abort();
   Head();
