@@ -13,6 +13,9 @@ namespace {
 
 constexpr uint32_t kExtraPids = 64;  // Threads of the runtime beside those that run guests.
 constexpr int kDataBufferBytes = 4 << 20;
+// Of an executor's memory, what its guests' /tmp may take together.
+constexpr uint64_t kScratchShare = 4;
+constexpr uint64_t kScratchBytesWithoutLimit = 256ull << 20;
 
 // Room for many invocations in flight. Beyond the system's limit only root may go.
 Result<std::pair<UniqueFd, UniqueFd>> MakeDataPair() {
@@ -21,6 +24,10 @@ Result<std::pair<UniqueFd, UniqueFd>> MakeDataPair() {
     (void)::setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &kDataBufferBytes, sizeof(kDataBufferBytes));
   }
   return pair;
+}
+
+uint64_t ScratchBytes(uint64_t memory_bytes) {
+  return memory_bytes == 0 ? kScratchBytesWithoutLimit : memory_bytes / kScratchShare;
 }
 
 }  // namespace
@@ -49,6 +56,10 @@ Result<StartedExecutor> Executors::Start(const ExecutorSpec& spec) {
   jail.host_name = "executor";
   jail.argv = {program, "serve", "--threads", std::to_string(spec.threads)};
   jail.fds = {data.second.get(), control.second.get()};
+  if (jail.isolation == sandbox::Isolation::kNamespaces) {
+    jail.scratch_bytes = ScratchBytes(spec.memory_bytes);
+    jail.argv.emplace_back("--scratch");
+  }
   jail.output = output.second.get();
   jail.cgroup = entry.cgroup.get();
   jail.limits.open_files = 65536;

@@ -106,12 +106,17 @@ TEST_F(LauncherTest, HelloSaysWhatTheMachineCanDo) {
 TEST_F(LauncherTest, ExecutorLivesInAnEmptyJailAndItsEndIsReportedAtOnce) {
   StartLauncher();
   AcceptServer();
-  auto started = Wait(client_->StartExecutor({}));
+  ExecutorSpec spec;
+  spec.memory_bytes = 64u << 20;
+  auto started = Wait(client_->StartExecutor(spec));
   ASSERT_TRUE(started) << started.error().message;
   auto facts = ParseFacts(Exchange(started->data.get(), "facts"));
   EXPECT_EQ(facts["root_entries"], "0");
   EXPECT_EQ(facts["write_root"], std::to_string(EROFS));
   EXPECT_EQ(facts["up"], std::to_string(ENOENT));
+  EXPECT_EQ(facts["scratch_bytes"], std::to_string(16u << 20));
+  EXPECT_EQ(facts["scratch_write"], "0");
+  EXPECT_EQ(facts["scratch_up"], std::to_string(ENOENT));
   EXPECT_EQ(facts["socket"], std::to_string(EPERM));
   EXPECT_EQ(facts["fork"], std::to_string(EPERM));
   EXPECT_EQ(facts["exec"], std::to_string(EPERM));

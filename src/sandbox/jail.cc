@@ -24,6 +24,11 @@ namespace {
 constexpr uint64_t kReadOnly = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 constexpr const char* kLibraryFolders[] = {"usr/lib", "usr/lib64", "lib", "lib64"};
 
+constexpr uint64_t kScratchFlags = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+// One for each page, as the quotas of what is in it count, and some for folders to put it in.
+constexpr uint64_t kScratchInodeBytes = 4096;
+constexpr uint64_t kExtraScratchInodes = 1024;
+
 // Shows one folder of libraries; a link (merged /usr) stays a link.
 Result<> ShowLibraries(const std::string& folder) {
   const std::string host = "/" + folder;
@@ -53,6 +58,12 @@ Result<> BuildView() {
   TRY(MountTmpfs(empty, 4096, 2, kReadOnly | MOUNT_ATTR_NOEXEC));
   TRY(AddMountFlags(".", kReadOnly, Recursive::kNo));
   return PivotToCurrentFolder();
+}
+
+Result<UniqueFd> MakeScratch(const JailSpec& spec) {
+  if (spec.scratch_bytes == 0 || spec.isolation == Isolation::kNone) return UniqueFd();
+  const uint64_t inodes = spec.scratch_bytes / kScratchInodeBytes + kExtraScratchInodes;
+  return DetachedTmpfs(spec.scratch_bytes, inodes, kScratchFlags);
 }
 
 Result<> PrepareStdio(int output) {
@@ -111,7 +122,10 @@ Result<> RunInside(const JailSpec& spec, const std::vector<int>& join_fds, int c
   keep.push_back(spec.program.get());
   CloseAllExcept(keep);
   TRY(EnterJail(spec, join_fds, control));
-  TRY_ASSIGN(const int program, ArrangeDescriptors(spec.fds, spec.program.get()));
+  TRY_ASSIGN(const UniqueFd scratch, MakeScratch(spec));
+  std::vector<int> fds = spec.fds;
+  if (scratch) fds.push_back(scratch.get());
+  TRY_ASSIGN(const int program, ArrangeDescriptors(fds, spec.program.get()));
   TRY(SetResourceLimits(spec.limits));
   if (spec.isolation == Isolation::kNamespaces) {
     TRY(KeepOnlyCapabilities(spec.capabilities | kStartCapabilities));

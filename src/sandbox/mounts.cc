@@ -55,10 +55,9 @@ int SetAttributes(int folder, const char* path, unsigned at_flags, mount_attr at
 
 std::string Quoted(const char* path) { return "'" + std::string(path) + "'"; }
 
-// Makes a file system and attaches it; returns a descriptor of its root.
-Result<UniqueFd> Mount(const char* type, const char* target, uint64_t flags,
-                       const std::string& options) {
-  const std::string what = std::string("mount ") + type + " at " + Quoted(target);
+// Makes a file system; returns a descriptor of its root.
+Result<UniqueFd> Detached(const char* type, uint64_t flags, const std::string& options) {
+  const std::string what = std::string("make a ") + type;
   const UniqueFd context(Fsopen(type));
   if (!context) return FailErrno(what);
   std::istringstream words(options);
@@ -73,7 +72,17 @@ Result<UniqueFd> Mount(const char* type, const char* target, uint64_t flags,
   }
   if (Fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr) != 0) return FailErrno(what);
   UniqueFd tree(Fsmount(context.get(), flags));
-  if (!tree || MoveMountAt(tree.get(), target) != 0) return FailErrno(what);
+  if (!tree) return FailErrno(what);
+  return tree;
+}
+
+// Makes a file system and attaches it; returns a descriptor of its root.
+Result<UniqueFd> Mount(const char* type, const char* target, uint64_t flags,
+                       const std::string& options) {
+  TRY_ASSIGN(UniqueFd tree, Detached(type, flags, options));
+  if (MoveMountAt(tree.get(), target) != 0) {
+    return FailErrno(std::string("mount a ") + type + " at " + Quoted(target));
+  }
   return tree;
 }
 
@@ -119,6 +128,10 @@ Result<> LeaveChroot() {
 
 Result<UniqueFd> MountTmpfs(const char* target, uint64_t bytes, uint64_t inodes, uint64_t flags) {
   return Mount("tmpfs", target, flags, TmpfsLimits(bytes, inodes) + ",mode=0755");
+}
+
+Result<UniqueFd> DetachedTmpfs(uint64_t bytes, uint64_t inodes, uint64_t flags) {
+  return Detached("tmpfs", flags, TmpfsLimits(bytes, inodes) + ",mode=0700");
 }
 
 Result<> ResizeTmpfs(const char* target, uint64_t bytes, uint64_t inodes) {

@@ -27,6 +27,9 @@ Result<> LeaveChroot();
 /// root. `flags` are MOUNT_ATTR_*.
 Result<UniqueFd> MountTmpfs(const char* target, uint64_t bytes, uint64_t inodes, uint64_t flags);
 
+/// The same without a place: only the descriptor leads there, and nothing above it.
+Result<UniqueFd> DetachedTmpfs(uint64_t bytes, uint64_t inodes, uint64_t flags);
+
 /// Changes the limits of the tmpfs mounted at `target`.
 Result<> ResizeTmpfs(const char* target, uint64_t bytes, uint64_t inodes);
 

@@ -56,6 +56,35 @@ static void OldFiles(struct Finding* finding) {
     JudgeOpen(finding, kPaths[i], O_RDONLY);
 }
 
+// The folder of guests' /tmp, at the descriptor where the launcher puts it.
+static void AboveScratch(struct Finding* finding) {
+  enum { kScratch = 5 };
+  struct stat here, above;
+  if (fstat(kScratch, &here) != 0) return Untried(finding, "there is none");
+  const int up = openat(kScratch, "../..", O_PATH | O_DIRECTORY);
+  if (up < 0) return JudgeCall(finding, -1);
+  if (fstat(up, &above) != 0 || above.st_dev != here.st_dev || above.st_ino != here.st_ino)
+    return Escaped(finding, "something lies above it");
+  close(up);
+  Held(finding, "nothing lies above it");
+}
+
+// It takes no device, and nothing in it can be executed.
+static void ScratchFiles(struct Finding* finding) {
+  enum { kScratch = 5 };
+  struct stat here;
+  if (fstat(kScratch, &here) != 0) return Untried(finding, "there is none");
+  JudgeAlso(finding, "a device", syscall(SYS_mknodat, kScratch, "device", S_IFCHR | 0600, 0x103));
+  const int file = openat(kScratch, "code", O_RDWR | O_CREAT, 0700);
+  if (file < 0) return Untried(finding, "no file can be made");
+  if (ftruncate(file, 4096) == 0) {
+    void* page = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, file, 0);
+    JudgeAlso(finding, "code", page == MAP_FAILED ? -1 : 0);
+  }
+  unlinkat(kScratch, "code", 0);
+  close(file);
+}
+
 static void AnySocket(struct Finding* finding) {
   static const int kFamilies[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
   for (size_t i = 0; i < 4; ++i)
@@ -84,6 +113,8 @@ const struct Attempt kExecutorAttempts[] = {
     {"executor.list_root", ListRoot},
     {"executor.write_root", WriteRoot},
     {"executor.files_of_its_start", OldFiles},
+    {"executor.above_scratch", AboveScratch},
+    {"executor.scratch_files", ScratchFiles},
     {"executor.new_socket", AnySocket},
     {"executor.bind_or_connect", Listen},
     {"executor.kill_itself", Kill},

@@ -26,7 +26,7 @@ namespace hybridserve {
 namespace {
 
 constexpr int kDataSocket = 3;
-constexpr int kControlSocket = 4;
+constexpr int kScratchFolder = 5;
 constexpr std::string_view kMark = "\nESCAPE_";
 
 // Whether the next request asks for attempts. It stays where it is.
@@ -87,22 +87,24 @@ void AnswerAttempts() {
   }
 }
 
-[[noreturn]] void Serve(uint32_t threads) {
+[[noreturn]] void Serve(uint32_t threads, int scratch_folder) {
   const auto engine = MakeWasmtimeEngine({.threads = threads});
   if (!engine || !sandbox::Lockdown(sandbox::Profile::kExecutor)) std::exit(3);
   while (IsAskedNext()) AnswerAttempts();
-  RunExecutor(**engine, {.threads = threads});
+  RunExecutor(**engine, {.threads = threads, .scratch_folder = scratch_folder});
 }
 
 }  // namespace
 }  // namespace hybridserve
 
 int main(int argc, char** argv) {
-  NoteInheritedDescriptors(hybridserve::kControlSocket);
-  if (argc != 4 || std::strcmp(argv[1], "serve") != 0) return ExecutorMain(argc, argv);
+  NoteInheritedDescriptors(hybridserve::kScratchFolder);
+  if (argc < 4 || std::strcmp(argv[1], "serve") != 0) return ExecutorMain(argc, argv);
   if (::getpid() != 1) {
     (void)std::fputs("payload: not PID 1, so not in a jail: nothing is tried here\n", stderr);
     return 2;
   }
-  hybridserve::Serve(static_cast<uint32_t>(std::atoi(argv[3])));
+  const bool scratch = argc > 4 && std::strcmp(argv[4], "--scratch") == 0;
+  hybridserve::Serve(static_cast<uint32_t>(std::atoi(argv[3])),
+                     scratch ? hybridserve::kScratchFolder : -1);
 }

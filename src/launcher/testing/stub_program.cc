@@ -27,6 +27,8 @@
 namespace hybridserve {
 namespace {
 
+constexpr int kScratch = 5;
+
 int CountEntries(const char* path) {
   DIR* folder = ::opendir(path);
   if (folder == nullptr) return -1;
@@ -44,6 +46,11 @@ std::string Facts() {
   add("root_entries", CountEntries("/"));
   add("write_root", ::open("/x", O_WRONLY | O_CREAT, 0600) < 0 ? errno : 0);
   add("up", ::open("../../../../etc", O_PATH) < 0 ? errno : 0);
+  struct statvfs scratch {};
+  (void)::fstatvfs(kScratch, &scratch);
+  add("scratch_bytes", static_cast<long>(scratch.f_blocks * scratch.f_frsize));
+  add("scratch_write", ::openat(kScratch, "x", O_WRONLY | O_CREAT, 0600) < 0 ? errno : 0);
+  add("scratch_up", ::openat(kScratch, "../usr", O_PATH) < 0 ? errno : 0);
   add("socket", ::socket(AF_INET, SOCK_STREAM, 0) < 0 ? errno : 0);
   add("fork", ::fork() < 0 ? errno : 0);
   add("exec", ::execl("/bin/true", "true", nullptr) < 0 ? errno : 0);
