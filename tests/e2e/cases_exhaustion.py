@@ -1,4 +1,5 @@
 """What takes too much is stopped at its limit with a clear error, and its neighbour lives."""
+import concurrent.futures
 import pathlib
 import socket
 import sys
@@ -38,6 +39,29 @@ def test_a_memory_bomb_is_an_error_and_its_neighbour_lives():
         answer = own.get("/function/bomb/grow")
         assert answer.status == 502, answer
         _neighbour_lives(own)
+
+
+def test_a_guest_that_fills_its_tmp_gets_an_error_and_its_neighbour_has_its_own():
+    with node() as own:
+        deploy(own, "neighbour")
+        deploy(own, "bomb", manifest='\n[limits]\ndisk = "8MiB"\n')
+        full = f"{(8 << 20) - (64 << 10)} No space left on device\n".encode()
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            bombs = [pool.submit(own.get, "/function/bomb/fill") for _ in range(8)]
+            neighbours = {own.get("/function/neighbour/tmp").body for _ in range(20)}
+        assert {bomb.result().body for bomb in bombs} == {full}
+        assert len(neighbours) == 1 and b". .. a b c" in neighbours.pop()
+        assert own.get("/function/bomb/fill").body == full, "what the last left is gone"
+
+
+def test_the_tmps_of_all_guests_together_are_bounded():
+    with node({"wasm": {"memory": "128MiB"}}) as own:
+        deploy(own, "neighbour")
+        deploy(own, "bomb", manifest='\n[limits]\ndisk = "1GiB"\n')
+        for _ in range(3):
+            answer = own.get("/function/bomb/fill")
+            assert answer.body == f"{32 << 20} No space left on device\n".encode(), answer
+            _neighbour_lives(own)
 
 
 def test_a_module_that_takes_too_long_to_compile_is_refused():

@@ -108,6 +108,16 @@ def test_both_builds_see_the_same_request():
                 assert (answer.status, answer.body) == (200, body), (route, size, answer)
 
 
+def test_both_builds_write_read_and_list_tmp_equally():
+    need_root()
+    with node({"policy": {"allow_route_header": True}}) as own:
+        deploy(own, container=True)
+        answers = [own.get("/function/fixture/tmp", headers={"HybridServe-Route": route})
+                   for route in ("wasm-only", "container-only", "wasm-only", "container-only")]
+        assert {a.body for a in answers} == {b"0 10 3 10 '0123456789' 0 0 50 0 1\n. .. a b c \n. .. c d \n0 1 0\n"}, answers
+        assert {a.backend for a in answers} == {"wasm", "container"}
+
+
 def test_fresh_instance_serves_each_request():
     with node() as own:
         deploy(own)
@@ -145,3 +155,5 @@ def test_without_root_it_serves_from_wasm_and_says_so():
         deploy(own, container=False)
         answer = own.get("/function/fixture/echo", method="POST", body=b"rootless")
         assert (answer.status, answer.body, answer.backend) == (200, b"rootless", "wasm"), answer
+        answer = own.get("/function/fixture/fill")
+        assert answer.body == b"67043328 No space left on device\n", answer
