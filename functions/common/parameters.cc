@@ -3,7 +3,6 @@
 #include <nlohmann/json.hpp>
 
 namespace functions {
-namespace {
 
 bool IsJson(const hs::Request& request) {
   std::string_view type = request.HeaderValue("content-type");
@@ -11,8 +10,6 @@ bool IsJson(const hs::Request& request) {
   while (!type.empty() && type.back() == ' ') type.remove_suffix(1);
   return type == "application/json";
 }
-
-}  // namespace
 
 Parameters::Parameters(const hs::Request& request) : request_(request) {
   if (!IsJson(request) || request.body.empty()) return;

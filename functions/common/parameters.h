@@ -19,6 +19,9 @@
 
 namespace functions {
 
+/// Whether the request's body is JSON by its Content-Type, and so no data.
+bool IsJson(const hs::Request& request);
+
 class Parameters {
  public:
   explicit Parameters(const hs::Request& request);

@@ -6,17 +6,19 @@
 //   ?radius=4     of blur: 1..15 pixels
 //   ?width=320    of resize: 1..8192; the default is half of what it was
 //   ?quality=90   of the answer's JPEG: 1..100
-#include <hybridserve/function.h>
-
 #include <algorithm>
 
-#include "image.h"
+#include "common/image.h"
+#include "common/parameters.h"
 
 namespace {
 
+using functions::Image;
+
 constexpr uint64_t kMostPixels = 16'000'000;
-constexpr long long kWidestResize = 8192;
+constexpr int kWidestResize = 8192;
 constexpr int kMostOperations = 16;
+constexpr size_t kLongestList = 200;
 
 /// The query, checked. `wrong` says what is wrong with it; empty when nothing is.
 struct Options {
@@ -43,19 +45,20 @@ bool IsOperation(const std::string& name) {
   return std::ranges::find(kNames, name) != std::end(kNames);
 }
 
-int Number(const hs::Request& request, const char* name, int otherwise, long long lowest,
-           long long highest, std::string& wrong) {
-  std::optional<long long> value = request.IntegerOr(name, otherwise, lowest, highest);
-  if (!value) {
-    wrong = std::string(name) + ": give a whole number from " + std::to_string(lowest) + " to " +
-            std::to_string(highest);
-  }
-  return static_cast<int>(value.value_or(otherwise));
-}
-
 Options ReadOptions(const hs::Request& request) {
+  functions::Parameters parameters(request);
+  const auto number = [&parameters](const char* name, int otherwise, int lowest, int highest) {
+    return static_cast<int>(parameters.Integer(name, otherwise, lowest, highest));
+  };
   Options options;
-  options.operations = Split(request.ParameterOr("ops", "flip,rotate,blur,grayscale,resize"));
+  options.angle = number("angle", 90, 90, 270);
+  options.radius = number("radius", 4, 1, 15);
+  if (request.Parameter("width")) options.width = number("width", 1, 1, kWidestResize);
+  options.quality = number("quality", 90, 1, 100);
+  options.operations = Split(
+      parameters.Text("ops", "flip,rotate,blur,grayscale,resize", kLongestList));
+  options.wrong = parameters.wrong();
+  if (options.angle % 90 != 0) options.wrong = "angle: give 90, 180 or 270";
   if (options.operations.size() > kMostOperations) {
     options.wrong = "ops: give at most " + std::to_string(kMostOperations);
   }
@@ -64,27 +67,20 @@ Options ReadOptions(const hs::Request& request) {
       options.wrong = "ops: '" + name + "' is none of flip, rotate, blur, grayscale, resize";
     }
   }
-  options.angle = Number(request, "angle", 90, 90, 270, options.wrong);
-  if (options.angle % 90 != 0) options.wrong = "angle: give 90, 180 or 270";
-  options.radius = Number(request, "radius", 4, 1, 15, options.wrong);
-  if (request.Parameter("width")) {
-    options.width = Number(request, "width", 1, 1, kWidestResize, options.wrong);
-  }
-  options.quality = Number(request, "quality", 90, 1, 100, options.wrong);
   return options;
 }
 
 /// Nothing when the resized image would have too many pixels.
 std::optional<Image> Apply(Image image, const std::string& operation, const Options& options) {
-  if (operation == "flip") return Flip(image);
-  if (operation == "rotate") return Rotate(image, options.angle);
-  if (operation == "blur") return Blur(image, options.radius);
-  if (operation == "grayscale") return Grayscale(image);
+  if (operation == "flip") return functions::Flip(image);
+  if (operation == "rotate") return functions::Rotate(image, options.angle);
+  if (operation == "blur") return functions::Blur(image, options.radius);
+  if (operation == "grayscale") return functions::Grayscale(image);
   int width = options.width > 0 ? options.width : std::max(image.width / 2, 1);
   uint64_t height = static_cast<uint64_t>(image.height) * static_cast<uint64_t>(width) /
                     static_cast<uint64_t>(image.width);
   if (height * static_cast<uint64_t>(width) > kMostPixels) return std::nullopt;
-  return Resize(image, width);
+  return functions::Resize(image, width);
 }
 
 }  // namespace
@@ -94,11 +90,11 @@ hs::Response Handle(const hs::Request& request) {
   if (!options.wrong.empty()) return hs::Response::Text(options.wrong + "\n", 400);
   if (request.body.empty()) return hs::Response::Text("send a JPEG as the request's body\n", 400);
   std::string why;
-  std::optional<Image> image = DecodeJpeg(request.body, kMostPixels, why);
+  std::optional<Image> image = functions::DecodeJpeg(request.body, kMostPixels, why);
   if (!image) return hs::Response::Text("cannot read the image: " + why + "\n", 422);
   for (const std::string& operation : options.operations) {
     image = Apply(*std::move(image), operation, options);
     if (!image) return hs::Response::Text("width: the resized image would be too large\n", 400);
   }
-  return hs::Response::Of("image/jpeg", EncodeJpeg(*image, options.quality));
+  return hs::Response::Of("image/jpeg", functions::EncodeJpeg(*image, options.quality));
 }

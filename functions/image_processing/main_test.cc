@@ -1,8 +1,9 @@
 #include <gtest/gtest.h>
 #include <hybridserve/function.h>
 
-#include "image.h"
+#include "common/image.h"
 
+namespace functions {
 namespace {
 
 /// Red rises to the right, green downwards; blue is one bright column, so that mirroring shows.
@@ -116,3 +117,4 @@ TEST(ImageProcessingTest, RefusesImagesTooLargeToHold) {
 }
 
 }  // namespace
+}  // namespace functions

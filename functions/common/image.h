@@ -1,4 +1,4 @@
-// Image: 8-bit pixels and the operations of FunctionBench's image_processing on them.
+// Image: 8-bit pixels, the operations of FunctionBench's image_processing on them, and JPEG.
 //
 // Integer arithmetic, but for the resize, whose single-precision sums are in a fixed order: both
 // builds of the function give the same bytes (compiled with -ffp-contract=off).
@@ -12,6 +12,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+namespace functions {
 
 struct Image {
   int width = 0;
@@ -46,3 +48,5 @@ Image Resize(const Image& image, int width);
 std::optional<Image> DecodeJpeg(std::string_view bytes, uint64_t most_pixels, std::string& why);
 /// `quality` 1..100. Empty only when memory is short.
 std::string EncodeJpeg(const Image& image, int quality);
+
+}  // namespace functions

@@ -18,7 +18,9 @@
 
 #include <algorithm>
 
-#include "image.h"
+#include "common/image.h"
+
+namespace functions {
 
 std::optional<Image> DecodeJpeg(std::string_view bytes, uint64_t most_pixels, std::string& why) {
   const auto* data = reinterpret_cast<const stbi_uc*>(bytes.data());
@@ -64,3 +66,5 @@ Image Resize(const Image& image, int width) {
                      result.width, result.height, 0, result.channels);
   return result;
 }
+
+}  // namespace functions

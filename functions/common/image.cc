@@ -1,7 +1,9 @@
-#include "image.h"
+#include "common/image.h"
 
 #include <algorithm>
 #include <cstring>
+
+namespace functions {
 
 Image::Image(int image_width, int image_height, int image_channels)
     : width(image_width), height(image_height), channels(image_channels) {
@@ -90,3 +92,5 @@ Image Grayscale(const Image& image) {
   }
   return result;
 }
+
+}  // namespace functions
