@@ -1,0 +1,1 @@
+// Nothing of Rust: the crates are wanted for the C sources they carry.
