@@ -50,9 +50,16 @@ std::optional<Image> DecodeJpeg(std::string_view bytes, uint64_t most_pixels, st
 
 std::string EncodeJpeg(const Image& image, int quality) {
   std::string bytes;
+  bytes.reserve(4096);
+  // stb hands over what it encodes byte by byte.
   auto append = [](void* to, void* data, int size) {
-    static_cast<std::string*>(to)->append(static_cast<const char*>(data),
-                                          static_cast<size_t>(size));
+    auto& out = *static_cast<std::string*>(to);
+    const char* from = static_cast<const char*>(data);
+    if (size == 1) {
+      out.push_back(*from);
+    } else {
+      out.append(from, static_cast<size_t>(size));
+    }
   };
   stbi_write_jpg_to_func(append, &bytes, image.width, image.height, image.channels,
                          image.pixels.data(), quality);

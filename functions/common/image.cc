@@ -1,7 +1,6 @@
 #include "common/image.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace functions {
 
@@ -14,38 +13,59 @@ Image::Image(int image_width, int image_height, int image_channels)
 namespace {
 
 void CopyPixel(const Image& from, int x, int y, Image& to, int to_x, int to_y) {
-  std::memcpy(to.At(to_x, to_y), from.At(x, y), static_cast<size_t>(from.channels));
+  const uint8_t* pixel = from.At(x, y);
+  uint8_t* out = to.At(to_x, to_y);
+  for (int c = 0; c < from.channels; ++c) out[c] = pixel[c];
 }
 
-/// The binomial coefficients of 2*radius; they sum to 4^radius.
-std::vector<uint64_t> BinomialWeights(int radius) {
-  std::vector<uint64_t> weights = {1};
-  for (int row = 0; row < 2 * radius; ++row) {
-    weights.push_back(0);
-    for (size_t i = weights.size() - 1; i > 0; --i) weights[i] += weights[i - 1];
+/// Row `y` as Sums, with `radius` more pixels on either side that repeat the edge.
+template <typename Sum>
+void WidenRow(const Image& image, int y, int radius, std::vector<Sum>& sums) {
+  Sum* out = sums.data();
+  for (int x = -radius; x < image.width + radius; ++x) {
+    const uint8_t* pixel = image.At(std::clamp(x, 0, image.width - 1), y);
+    for (int c = 0; c < image.channels; ++c) *out++ = pixel[c];
   }
-  return weights;
+}
+
+/// To each number its neighbour `distance` further on is added; the last ones have none and are
+/// spent. `out` is another buffer, so that the loop is one of vectors.
+template <typename Sum>
+void AddNeighbours(const Sum* __restrict sums, size_t count, size_t distance, Sum* __restrict out) {
+  for (size_t i = 0; i + distance < count; ++i) {
+    out[i] = static_cast<Sum>(sums[i] + sums[i + distance]);
+  }
 }
 
 /// Blurs along each row and transposes, so that two passes blur both ways and walk memory in rows.
+/// Sums of neighbours, 2*radius times over, have the binomial coefficients as weights (Pascal's
+/// triangle) and need no product. A Sum holds 255 * 4^radius and half of 4^radius.
+template <typename Sum>
 Image BlurRowsAndTranspose(const Image& image, int radius) {
-  const std::vector<uint64_t> weights = BinomialWeights(radius);
+  const auto channels = static_cast<size_t>(image.channels);
+  std::vector<Sum> sums(static_cast<size_t>(image.width + 2 * radius) * channels);
+  std::vector<Sum> other(sums.size());
   const int shift = 2 * radius;
-  const uint64_t half = uint64_t{1} << (shift - 1);
+  const Sum half = static_cast<Sum>(Sum{1} << (shift - 1));
   Image result(image.height, image.width, image.channels);
   for (int y = 0; y < image.height; ++y) {
+    WidenRow(image, y, radius, sums);
+    for (int pass = 0; pass < radius; ++pass) {
+      AddNeighbours(sums.data(), sums.size(), channels, other.data());
+      AddNeighbours(other.data(), other.size(), channels, sums.data());
+    }
+    const Sum* sum = sums.data();
     for (int x = 0; x < image.width; ++x) {
-      uint64_t sums[3] = {half, half, half};
-      for (int k = -radius; k <= radius; ++k) {
-        const uint8_t* pixel = image.At(std::clamp(x + k, 0, image.width - 1), y);
-        const uint64_t weight = weights[static_cast<size_t>(k + radius)];
-        for (int c = 0; c < image.channels; ++c) sums[c] += weight * pixel[c];
-      }
       uint8_t* out = result.At(y, x);
-      for (int c = 0; c < image.channels; ++c) out[c] = static_cast<uint8_t>(sums[c] >> shift);
+      for (size_t c = 0; c < channels; ++c) out[c] = static_cast<uint8_t>((*sum++ + half) >> shift);
     }
   }
   return result;
+}
+
+template <typename Sum>
+Image BlurBothWays(const Image& image, int radius) {
+  return BlurRowsAndTranspose<Sum>(BlurRowsAndTranspose<Sum>(image, radius), radius);
 }
 
 }  // namespace
@@ -79,7 +99,9 @@ Image Rotate(const Image& image, int degrees) {
 }
 
 Image Blur(const Image& image, int radius) {
-  return BlurRowsAndTranspose(BlurRowsAndTranspose(image, radius), radius);
+  if (radius <= 4) return BlurBothWays<uint16_t>(image, radius);
+  if (radius <= 12) return BlurBothWays<uint32_t>(image, radius);
+  return BlurBothWays<uint64_t>(image, radius);
 }
 
 Image Grayscale(const Image& image) {
