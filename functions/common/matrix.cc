@@ -1,10 +1,10 @@
 // The product of matrices, in blocks that stay in the caches and tiles that stay in the registers.
 //
 // A tile of c, 4 x 4 numbers, is eight vector registers: each step along k loads four numbers of b
-// and four of a for 16 products, so arithmetic and not memory is the limit. So that the tile's loads
-// are consecutive, blocks of a and b are copied first: a in panels of four rows, b in panels of four
-// columns, each k after k, the edges filled up with zeros. One panel of b (8 KiB) stays in the first
-// cache while a block of a (128 x 256 numbers, 256 KiB, in the second) passes by.
+// and four of a for 16 products, so arithmetic and not memory is the limit. So that the tile's
+// loads are consecutive, blocks of a and b are copied first: a in panels of four rows, b in panels
+// of four columns, each k after k, the edges filled up with zeros. One panel of b (8 KiB) stays in
+// the first cache while a block of a (128 x 256 numbers, 256 KiB, in the second) passes by.
 //
 // Source: Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008.
 #include "common/matrix.h"
@@ -53,8 +53,9 @@ struct Tile {
   Double2 crossed[2][2];
 };
 
-/// Steps along k in one turn of the loop. Wasmtime's check for interruption, in every turn, puts the
-/// tile into memory and back; two steps a turn halve what that costs. Natively a second step only costs registers.
+/// Steps along k in one turn of the loop. Wasmtime's check for interruption, in every turn, puts
+/// the tile into memory and back; two steps a turn halve what that costs. Natively a second step
+/// only costs registers.
 #if defined(__wasm__)
 constexpr size_t kSteps = 2;
 #else

@@ -22,9 +22,9 @@ struct Shape {
 
 TEST(MatrixTest, ProductsOfAllShapesAreThoseOfTheTextbook) {
   // Below, at and above the sizes of tiles and blocks.
-  const Shape shapes[] = {{1, 1, 1},    {2, 3, 5},    {4, 4, 4},    {5, 1, 7},    {7, 255, 3},
-                          {8, 256, 12}, {3, 257, 6},  {127, 9, 10}, {128, 5, 11}, {129, 6, 4},
-                          {131, 300, 9}};
+  const Shape shapes[] = {{1, 1, 1},    {2, 3, 5},    {4, 4, 4},    {5, 1, 7},
+                          {7, 255, 3},  {8, 256, 12}, {3, 257, 6},  {127, 9, 10},
+                          {128, 5, 11}, {129, 6, 4},  {131, 300, 9}};
   for (const Shape& shape : shapes) {
     for (const Sign sign : {Sign::kPlus, Sign::kMinus}) {
       Random random(shape.rows);

@@ -55,8 +55,8 @@ Options ReadOptions(const hs::Request& request) {
   options.radius = number("radius", 4, 1, 15);
   if (request.Parameter("width")) options.width = number("width", 1, 1, kWidestResize);
   options.quality = number("quality", 90, 1, 100);
-  options.operations = Split(
-      parameters.Text("ops", "flip,rotate,blur,grayscale,resize", kLongestList));
+  options.operations =
+      Split(parameters.Text("ops", "flip,rotate,blur,grayscale,resize", kLongestList));
   options.wrong = parameters.wrong();
   if (options.angle % 90 != 0) options.wrong = "angle: give 90, 180 or 270";
   if (options.operations.size() > kMostOperations) {

@@ -38,9 +38,8 @@ hs::Response Handle(const hs::Request& request) {
   const std::optional<std::vector<double>> x = Solve(a, right);
   if (!x) return hs::Response::Text("seed: its matrix is singular; take another one\n", 422);
   char text[200];
-  std::snprintf(text, sizeof text,
-                "{\"n\":%zu,\"residual\":%.3g,\"error\":%.3g,\"checksum\":\"%s\"}\n", n,
-                NormalisedResidual(a, *x, right), LargestErrorFromOne(*x),
-                functions::ChecksumOf(*x).c_str());
+  std::snprintf(
+      text, sizeof text, "{\"n\":%zu,\"residual\":%.3g,\"error\":%.3g,\"checksum\":\"%s\"}\n", n,
+      NormalisedResidual(a, *x, right), LargestErrorFromOne(*x), functions::ChecksumOf(*x).c_str());
   return hs::Response::Json(text);
 }

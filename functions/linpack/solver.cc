@@ -41,8 +41,8 @@ void ExchangeRows(Matrix& a, size_t row, size_t other) {
   if (row != other) std::swap_ranges(a.Row(row), a.Row(row) + a.columns, a.Row(other));
 }
 
-/// Decomposes columns begin..end-1, rows begin and below. Whole rows are exchanged, those of `right`
-/// with them. False when there is no pivot.
+/// Decomposes columns begin..end-1, rows begin and below. Whole rows are exchanged, those of
+/// `right` with them. False when there is no pivot.
 bool DecomposePanel(Matrix& a, std::vector<double>& right, size_t begin, size_t end) {
   for (size_t column = begin; column < end; ++column) {
     const size_t pivot = RowOfPivot(a, column);

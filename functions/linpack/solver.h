@@ -8,11 +8,12 @@
 
 #include "common/matrix.h"
 
-/// Solves a * x = right for a square `a`. Nothing when `a` is singular: a column has no pivot but 0.
-/// Source: Golub and Van Loan, Matrix Computations, 4th edition, 3.4 (LINPACK's dgefa and dgesl).
+/// Solves a * x = right for a square `a`. Nothing when `a` is singular: a column has no pivot but
+/// 0. Source: Golub and Van Loan, Matrix Computations, 4th edition, 3.4 (LINPACK's dgefa and
+/// dgesl).
 std::optional<std::vector<double>> Solve(functions::Matrix a, std::vector<double> right);
 
-/// The largest |a * x - right|, over n * |a| * |x| * epsilon with the largest row sum as |a| and the
-/// largest number as |x|: the normalised residual of LINPACK, about 1 for a sound solution.
+/// The largest |a * x - right|, over n * |a| * |x| * epsilon with the largest row sum as |a| and
+/// the largest number as |x|: the normalised residual of LINPACK, about 1 for a sound solution.
 double NormalisedResidual(const functions::Matrix& a, const std::vector<double>& x,
                           const std::vector<double>& right);

@@ -131,7 +131,8 @@ std::string MakeClip(int frames, int width, int height, uint64_t seed) {
       for (int x = 0; x < width; ++x) {
         noise = (noise << 7) | (noise >> 57);
         const int moving = (x + 3 * frame) ^ (y + 2 * frame);
-        clip += static_cast<char>(((moving & 0xe0) | (x >> 4 & 0x1c)) + static_cast<int>(noise & 3));
+        clip +=
+            static_cast<char>(((moving & 0xe0) | (x >> 4 & 0x1c)) + static_cast<int>(noise & 3));
       }
     }
   }

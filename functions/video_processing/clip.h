@@ -1,7 +1,7 @@
 // ClipReader: the frames of a YUV4MPEG2 (Y4M) clip, the raw video that ffmpeg and mpv write.
 //
-// A clip is a line "YUV4MPEG2 W<width> H<height> ..." and, for each frame, a line "FRAME ..." and its
-// planes: luma, then chroma. 8-bit clips of the colour spaces 420*, 422, 444 and mono are read.
+// A clip is a line "YUV4MPEG2 W<width> H<height> ..." and, for each frame, a line "FRAME ..." and
+// its planes: luma, then chroma. 8-bit clips of the colour spaces 420*, 422, 444 and mono are read.
 // Source: yuv4mpeg(5) of the MJPEG tools.
 //
 // Thread rule: a plain value that points into the clip's bytes, which outlive it.
@@ -19,8 +19,8 @@ class ClipReader {
   static std::optional<ClipReader> Open(std::string_view bytes, uint64_t most_pixels,
                                         std::string& why);
 
-  /// The next frame's luma, width * height bytes. Nothing at the clip's end, and when what follows is
-  /// no whole frame: `why` is not empty then.
+  /// The next frame's luma, width * height bytes. Nothing at the clip's end, and when what follows
+  /// is no whole frame: `why` is not empty then.
   std::optional<std::string_view> NextLuma(std::string& why);
 
   [[nodiscard]] int width() const { return width_; }

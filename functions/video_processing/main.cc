@@ -58,9 +58,8 @@ hs::Response Process(std::string_view bytes, const Options& options) {
   std::string why;
   std::optional<ClipReader> clip = ClipReader::Open(bytes, kMostPixelsOfAFrame, why);
   if (!clip) return hs::Response::Text("cannot read the clip: " + why + "\n", 422);
-  const int columns =
-      std::min(options.columns > 0 ? options.columns : std::max(clip->width() / 2, 1),
-               clip->width());
+  const int columns = std::min(
+      options.columns > 0 ? options.columns : std::max(clip->width() / 2, 1), clip->width());
   const uint64_t most_frames =
       std::min<uint64_t>(kMostFrames, kMostPixels / Pixels(clip->width(), clip->height()));
   std::string stream;
@@ -70,8 +69,8 @@ hs::Response Process(std::string_view bytes, const Options& options) {
       why = "it has more than " + std::to_string(most_frames) + " frames";
       break;
     }
-    stream += functions::EncodeJpeg(functions::Resize(Grey(*clip, *luma), columns),
-                                    options.quality);
+    stream +=
+        functions::EncodeJpeg(functions::Resize(Grey(*clip, *luma), columns), options.quality);
   }
   if (why.empty() && stream.empty()) why = "it has no frame";
   if (!why.empty()) return hs::Response::Text("cannot read the clip: " + why + "\n", 422);

@@ -24,7 +24,8 @@ std::vector<Image> Frames(const hs::Response& response) {
   for (size_t at = 0; at < response.body.size();) {
     const size_t next = std::min(response.body.find("\xff\xd8\xff", at + 1), response.body.size());
     std::string why;
-    const auto image = DecodeJpeg(std::string_view(response.body).substr(at, next - at), 1 << 24, why);
+    const auto image =
+        DecodeJpeg(std::string_view(response.body).substr(at, next - at), 1 << 24, why);
     EXPECT_TRUE(image) << why;
     frames.push_back(image.value_or(Image()));
     at = next;
@@ -37,7 +38,8 @@ TEST(ClipTest, ReadsTheLumaOfEveryColourSpace) {
     std::string word;
     size_t chroma;
   };
-  for (const Case& space : {Case{"", 4}, {"C420jpeg ", 4}, {"C422 ", 8}, {"C444 ", 12}, {"Cmono ", 0}}) {
+  for (const Case& space :
+       {Case{"", 4}, {"C420jpeg ", 4}, {"C422 ", 8}, {"C444 ", 12}, {"Cmono ", 0}}) {
     // 2 columns, 3 rows: 420 has 1 x 2 numbers of each chroma, 422 has 1 x 3.
     const size_t chroma = space.word == "C422 " ? 6 : space.chroma;
     const std::string frame = "FRAME\nabcdef" + std::string(chroma, '.');
