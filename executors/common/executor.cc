@@ -116,6 +116,12 @@ class Worker {
   }
 
   Result<> Run(const InvokeMessage& invoke, std::vector<UniqueFd>& fds, Outcome& outcome) {
+    UniqueFd socket;
+    if (invoke.socket) {
+      if (fds.empty()) return Fail(Code::kInternal, "a guest's socket came without a descriptor");
+      socket = std::move(fds.back());
+      fds.pop_back();
+    }
     Body body;
     if (invoke.body_in_file) {
       if (fds.empty()) return Fail(Code::kInternal, "a request's body came without a descriptor");
@@ -139,6 +145,7 @@ class Worker {
                  .scratch = {.parent = scratch_folder_,
                              .number = invoke.id,
                              .limit_bytes = loaded.load.disk_limit_bytes}});
+    if (socket) wasi_.AddSocket(std::move(socket));
     precedence_.Begin(index_, loaded.history);
     RunResult result = loaded.module->Run(wasi_);
     wasi_.guard().End();

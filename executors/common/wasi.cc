@@ -9,7 +9,6 @@
 namespace hybridserve::wasi {
 namespace {
 
-constexpr uint32_t kMaxSubscriptions = 1024;
 constexpr std::string_view kProgramName("function\0", 9);
 const Folder kScratchFolder{.guest_path = "/tmp", .writable = true};
 
@@ -53,6 +52,7 @@ void Wasi::Begin(const Invocation& invocation) {
   log_.Reset(kMaxLogBytes);
   stop_reason_ = StopReason::kNone;
   exit_code_ = 0;
+  socket_variable_.clear();
   descriptors_.clear();
   descriptors_.resize(3);
   descriptors_[0] = {.kind = Kind::kInput, .readable = true};
@@ -102,8 +102,10 @@ uint32_t Wasi::ArgsGet(Memory m, Arguments a) {
 uint32_t Wasi::EnvironSizesGet(Memory m, Arguments a) {
   const StringBlock& request = invocation_.request_variables;
   const StringBlock& environment = invocation_.environment;
-  const auto count = static_cast<uint32_t>(request.count + environment.count);
-  const auto bytes = static_cast<uint32_t>(request.bytes.size() + environment.bytes.size());
+  const uint32_t own = socket_variable_.empty() ? 0 : 1;
+  const auto count = static_cast<uint32_t>(request.count + environment.count + own);
+  const auto bytes = static_cast<uint32_t>(request.bytes.size() + environment.bytes.size() +
+                                           socket_variable_.size());
   return Code(m.Write(a[0], count) && m.Write(a[1], bytes) ? Errno::kSuccess : Errno::kFault);
 }
 
@@ -111,7 +113,8 @@ uint32_t Wasi::EnvironGet(Memory m, Arguments a) {
   uint64_t pointers = a[0];
   uint64_t buffer = a[1];
   const bool ok = WriteBlock(m, invocation_.request_variables, pointers, buffer) &&
-                  WriteBlock(m, invocation_.environment, pointers, buffer);
+                  WriteBlock(m, invocation_.environment, pointers, buffer) &&
+                  WriteBlock(m, {socket_variable_, socket_variable_.empty() ? 0u : 1u}, pointers, buffer);
   return Code(ok ? Errno::kSuccess : Errno::kFault);
 }
 
@@ -160,61 +163,5 @@ uint32_t Wasi::ProcExit(Memory /*m*/, Arguments a) {
 }
 
 uint32_t Wasi::Unsupported(Memory /*m*/, Arguments /*a*/) { return Code(Errno::kNotsup); }
-
-// Descriptors are always ready: files, or streams that never block. So a poll sleeps only when it
-// asks for clocks alone.
-uint32_t Wasi::PollOneoff(Memory m, Arguments a) {
-  const auto count = static_cast<uint32_t>(a[2]);
-  if (count == 0 || count > kMaxSubscriptions) return Code(Errno::kInval);
-  // How long until each is due; kReady for all but clocks that lie ahead.
-  constexpr uint64_t kReady = 0;
-  std::array<uint64_t, kMaxSubscriptions> remaining_ns;
-  uint64_t shortest_ns = UINT64_MAX;
-  for (uint32_t i = 0; i < count; ++i) {
-    Subscription sub;
-    if (!m.Read(a[0] + uint64_t{i} * sizeof(sub), sub)) return Code(Errno::kFault);
-    remaining_ns[i] = kReady;
-    if (sub.type == kEventClock && sub.clock_or_fd <= kClockMonotonic) {
-      const uint64_t now = (sub.flags & kClockAbsolute) != 0 ? Now(sub.clock_or_fd) : 0;
-      remaining_ns[i] = sub.timeout > now ? sub.timeout - now : kReady;
-    }
-    shortest_ns = std::min(shortest_ns, remaining_ns[i]);
-  }
-  if (shortest_ns != kReady) {
-    // A year stands for ever: the deadline ends it long before.
-    constexpr uint64_t kForever = 365ull * 24 * 3600 * 1'000'000'000;
-    const std::chrono::nanoseconds sleep(std::min(shortest_ns, kForever));
-    const Stop stop = guard_.WaitUntil(SteadyClock::now() + sleep);
-    if (stop == Stop::kCancelled) return Stopped(StopReason::kCancelled);
-    if (stop == Stop::kDeadline) return Stopped(StopReason::kDeadline);
-  }
-  uint32_t events = 0;
-  for (uint32_t i = 0; i < count; ++i) {
-    if (remaining_ns[i] > shortest_ns) continue;
-    Subscription sub;
-    if (!m.Read(a[0] + uint64_t{i} * sizeof(sub), sub)) return Code(Errno::kFault);
-    const Event event = MakeEvent(sub);
-    if (!m.Write(a[1] + uint64_t{events} * sizeof(event), event)) return Code(Errno::kFault);
-    ++events;
-  }
-  return Code(m.Write(a[3], events) ? Errno::kSuccess : Errno::kFault);
-}
-
-Event Wasi::MakeEvent(const Subscription& sub) {
-  Event event{.userdata = sub.userdata, .type = sub.type};
-  if (sub.type == kEventClock) {
-    if (sub.clock_or_fd > kClockMonotonic) event.error = Errno::kInval;
-    return event;
-  }
-  const Descriptor* descriptor = Find(sub.clock_or_fd);
-  if (descriptor == nullptr) {
-    event.error = Errno::kBadf;
-  } else if (descriptor->kind == Kind::kInput) {
-    event.nbytes = invocation_.body.size() - body_position_;
-  } else {
-    event.nbytes = 1;
-  }
-  return event;
-}
 
 }  // namespace hybridserve::wasi

@@ -3,7 +3,9 @@
 // A command sees: no arguments but its name, the environment it was given, the request's body on
 // descriptor 0, its answer on 1, its log on 2, clocks, random numbers, and the folders it was
 // granted, as preopened directories from 3 on, then a private /tmp (scratch.h) unless a granted folder
-// has that path. There are no sockets. A guest that sleeps can be ended at any time.
+// has that path. Behind those lies one connected stream socket where the invocation has one (to the
+// node's forward proxy), and a variable that tells its number; a guest makes no others. A guest that
+// sleeps or waits for its socket can be ended at any time.
 //
 // Paths are resolved by the kernel below the granted folder (openat2 with RESOLVE_BENEATH): neither
 // ".." nor a symbolic link leads out of it. Only regular files and directories can be opened.
@@ -12,6 +14,8 @@
 //
 // Thread rule: one thread; used for one invocation after another.
 #pragma once
+
+#include <poll.h>
 
 #include <array>
 #include <cstdint>
@@ -59,6 +63,9 @@ enum class StopReason : uint8_t { kNone, kExit, kOutputLimit, kDeadline, kCancel
 /// Returned by a host function instead of an errno.
 inline constexpr uint32_t kStop = 0xffffffff;
 
+/// Tells a guest the descriptor of its socket.
+inline constexpr std::string_view kSocketVariable = "HYBRIDSERVE_PROXY_FD";
+
 /// Bytes of standard error that are kept of one invocation.
 inline constexpr uint64_t kMaxLogBytes = 16 * 1024;
 
@@ -70,6 +77,9 @@ class Wasi {
   Wasi& operator=(const Wasi&) = delete;
 
   void Begin(const Invocation& invocation);
+  /// Right after Begin: gives the guest a connected stream socket, whose descriptor it finds in the
+  /// variable kSocketVariable.
+  void AddSocket(UniqueFd socket);
   /// Closes what the guest opened and removes its /tmp. The outputs stay until the next Begin.
   void End();
 
@@ -92,6 +102,9 @@ class Wasi {
   uint32_t SchedYield(Memory m, Arguments a);
   uint32_t ProcExit(Memory m, Arguments a);
   uint32_t PollOneoff(Memory m, Arguments a);
+  uint32_t SockRecv(Memory m, Arguments a);
+  uint32_t SockSend(Memory m, Arguments a);
+  uint32_t SockShutdown(Memory m, Arguments a);
   uint32_t Unsupported(Memory m, Arguments a);
 
   uint32_t FdAdvise(Memory m, Arguments a);
@@ -128,7 +141,7 @@ class Wasi {
   uint32_t PathUnlinkFile(Memory m, Arguments a);
 
  private:
-  enum class Kind : uint8_t { kClosed, kInput, kOutput, kLog, kFile, kFolder };
+  enum class Kind : uint8_t { kClosed, kInput, kOutput, kLog, kFile, kFolder, kSocket };
   struct Descriptor {
     Kind kind = Kind::kClosed;
     bool readable = false;
@@ -149,7 +162,23 @@ class Wasi {
   enum class Access : uint8_t { kRead, kWrite };
 
   uint32_t Stopped(StopReason reason);
+  uint32_t Ended(Stop stop);
   Event MakeEvent(const Subscription& subscription);
+  // What one subscription of a poll waits for.
+  struct Wait {
+    static constexpr uint64_t kReady = 0;
+    static constexpr int kNoSocket = -1;
+    uint64_t remaining_ns = kReady;  ///< Until its time; UINT64_MAX: it has none.
+    int polled = kNoSocket;          ///< Its place among the polled sockets.
+  };
+  Errno ReadWait(const Subscription& subscription, std::vector<pollfd>& polled, Wait& wait);
+  uint32_t AnswerPoll(Memory m, Arguments a, std::span<const Wait> waits,
+                      std::span<const pollfd> polled, uint64_t passed_ns);
+  Descriptor* FindSocket(uint64_t fd);
+  /// After a call that failed, with its errno. True: try again; else `result` is what to return.
+  bool WaitForSocket(const Descriptor& socket, int16_t events, uint32_t& result);
+  uint32_t Receive(Memory m, Descriptor& socket, int flags, uint64_t size_at);
+  uint32_t Transmit(Memory m, Descriptor& socket, uint64_t size_at);
   /// nullptr when the guest has no such descriptor.
   Descriptor* Find(uint64_t fd);
   Descriptor* FindFile(uint64_t fd);
@@ -177,6 +206,7 @@ class Wasi {
   OutputSink log_;
   Scratch scratch_;
   std::vector<Descriptor> descriptors_;
+  std::string socket_variable_;  // "NAME=N" with its zero byte; empty: no socket.
   std::vector<std::span<uint8_t>> vectors_;  // Of the read or write under way.
   StopReason stop_reason_ = StopReason::kNone;
   uint32_t exit_code_ = 0;

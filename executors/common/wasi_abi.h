@@ -15,6 +15,7 @@ enum class Errno : uint16_t {
   kAgain = 6,
   kBadf = 8,
   kBusy = 10,
+  kConnreset = 15,
   kExist = 20,
   kFbig = 22,
   kIlseq = 25,
@@ -30,11 +31,14 @@ enum class Errno : uint16_t {
   kNomem = 48,
   kNospc = 51,
   kNosys = 52,
+  kNotconn = 53,
   kNotdir = 54,
   kNotempty = 55,
+  kNotsock = 57,
   kNotsup = 58,
   kOverflow = 61,
   kPerm = 63,
+  kPipe = 64,
   kRofs = 69,
   kSpipe = 70,
   kXdev = 75,
@@ -60,6 +64,7 @@ inline constexpr uint64_t kRightsFdAllocate = 1u << 8;
 inline constexpr uint64_t kRightsFdReaddir = 1u << 14;
 inline constexpr uint64_t kRightsFdFilestatSetSize = 1u << 22;
 inline constexpr uint64_t kRightsPollFdReadwrite = 1u << 27;
+inline constexpr uint64_t kRightsSockShutdown = 1u << 28;
 inline constexpr uint64_t kRightsAll = (1u << 30) - 1;
 inline constexpr uint64_t kRightsSeek = (1u << 2) | (1u << 5);  // fd_seek, fd_tell
 
@@ -101,6 +106,13 @@ inline constexpr uint8_t kEventClock = 0;
 inline constexpr uint8_t kEventFdRead = 1;
 inline constexpr uint8_t kEventFdWrite = 2;
 inline constexpr uint16_t kClockAbsolute = 1;  // subclockflags
+inline constexpr uint16_t kEventHangup = 1;    // eventrwflags
+
+// riflags, sdflags
+inline constexpr uint16_t kRecvPeek = 1;
+inline constexpr uint16_t kRecvWaitall = 2;
+inline constexpr uint8_t kShutRead = 1;
+inline constexpr uint8_t kShutWrite = 2;
 
 /// __wasi_filestat_t
 struct Filestat {

@@ -19,6 +19,12 @@ Errno FromErrno(int error_number) {
       return Errno::kAgain;
     case EBADF:
       return Errno::kBadf;
+    case ECONNRESET:
+      return Errno::kConnreset;
+    case ENOTCONN:
+      return Errno::kNotconn;
+    case EPIPE:
+      return Errno::kPipe;
     case EBUSY:
       return Errno::kBusy;
     case EEXIST:

@@ -1,4 +1,5 @@
-// Descriptors of preview 1: the three streams, and files of granted folders and of /tmp.
+// Descriptors of preview 1: the three streams, and files of granted folders and of /tmp; sockets are
+// in wasi_sockets.cc.
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -54,7 +55,8 @@ Wasi::Descriptor* Wasi::Find(uint64_t fd) {
 
 Wasi::Descriptor* Wasi::FindFile(uint64_t fd) {
   Descriptor* descriptor = Find(fd);
-  return descriptor != nullptr && descriptor->fd >= 0 ? descriptor : nullptr;
+  const bool file = descriptor != nullptr && descriptor->fd >= 0;
+  return file && descriptor->kind != Kind::kSocket ? descriptor : nullptr;
 }
 
 Errno Wasi::Add(Descriptor descriptor, uint32_t& fd) {
@@ -113,6 +115,11 @@ uint32_t Wasi::FdFdstatGet(Memory m, Arguments a) {
       stat.rights_base = kRightsAll;
       if (!descriptor->readable) stat.rights_base &= ~kRightsFdRead;
       if (!descriptor->writable) stat.rights_base &= ~kRightsFdWrite;
+      break;
+    case Kind::kSocket:
+      stat.filetype = FileType::kSocketStream;
+      stat.rights_base =
+          kRightsFdRead | kRightsFdWrite | kRightsPollFdReadwrite | kRightsSockShutdown;
       break;
     case Kind::kInput:
       stat.rights_base = kRightsFdRead | kRightsPollFdReadwrite;
@@ -210,12 +217,20 @@ uint32_t Wasi::FdWrite(Memory m, Arguments a) {
   if (descriptor->kind == Kind::kOutput) return WriteStream(m, output_, /*bounded=*/true, a);
   // A log that is full drops the rest: writing to it never fails a guest.
   if (descriptor->kind == Kind::kLog) return WriteStream(m, log_, /*bounded=*/false, a);
+  if (descriptor->kind == Kind::kSocket) {
+    const uint64_t send[] = {a[0], a[1], a[2], 0, a[3]};
+    return SockSend(m, send);
+  }
   return Vector(m, a, /*write=*/true, /*positioned=*/false);
 }
 
 uint32_t Wasi::FdRead(Memory m, Arguments a) {
   const Descriptor* descriptor = Find(a[0]);
   if (descriptor == nullptr) return Code(Errno::kBadf);
+  if (descriptor->kind == Kind::kSocket) {
+    if (const Errno error = ReadIovecs(m, a[1], a[2]); error != Errno::kSuccess) return Code(error);
+    return Receive(m, *Find(a[0]), 0, a[3]);
+  }
   if (descriptor->kind != Kind::kInput) {
     return Vector(m, a, /*write=*/false, /*positioned=*/false);
   }
@@ -232,13 +247,13 @@ uint32_t Wasi::FdRead(Memory m, Arguments a) {
 
 uint32_t Wasi::FdPread(Memory m, Arguments a) {
   const Descriptor* descriptor = Find(a[0]);
-  if (descriptor != nullptr && descriptor->fd < 0) return Code(Errno::kSpipe);
+  if (descriptor != nullptr && FindFile(a[0]) == nullptr) return Code(Errno::kSpipe);
   return Vector(m, a, /*write=*/false, /*positioned=*/true);
 }
 
 uint32_t Wasi::FdPwrite(Memory m, Arguments a) {
   const Descriptor* descriptor = Find(a[0]);
-  if (descriptor != nullptr && descriptor->fd < 0) return Code(Errno::kSpipe);
+  if (descriptor != nullptr && FindFile(a[0]) == nullptr) return Code(Errno::kSpipe);
   return Vector(m, a, /*write=*/true, /*positioned=*/true);
 }
 
@@ -288,7 +303,9 @@ uint32_t Wasi::FdFilestatGet(Memory m, Arguments a) {
   if (descriptor == nullptr) return Code(Errno::kBadf);
   if (const Errno error = NeedScratch(*descriptor); error != Errno::kSuccess) return Code(error);
   Filestat stat;
-  if (descriptor->fd >= 0) {
+  if (descriptor->kind == Kind::kSocket) {
+    stat.filetype = FileType::kSocketStream;
+  } else if (descriptor->fd >= 0) {
     struct stat kernel {};
     if (::fstat(descriptor->fd, &kernel) != 0) return Code(FromErrno(errno));
     stat = FromStat(kernel);

@@ -49,9 +49,9 @@ std::span<const HostFunction> HostFunctions() {
       {"random_get", "ii", &Wasi::RandomGet},
       {"sched_yield", "", &Wasi::SchedYield},
       {"sock_accept", "iii", &Wasi::Unsupported},
-      {"sock_recv", "iiiiii", &Wasi::Unsupported},
-      {"sock_send", "iiiii", &Wasi::Unsupported},
-      {"sock_shutdown", "ii", &Wasi::Unsupported},
+      {"sock_recv", "iiiiii", &Wasi::SockRecv},
+      {"sock_send", "iiiii", &Wasi::SockSend},
+      {"sock_shutdown", "ii", &Wasi::SockShutdown},
   };
   return kFunctions;
 }

@@ -1,6 +1,11 @@
 #include "executors/common/watchdog.h"
 
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <limits>
 
 namespace hybridserve {
@@ -16,6 +21,11 @@ int64_t ToNs(SteadyClock::time_point when) {
 
 SteadyClock::time_point FromNs(int64_t ns) {
   return SteadyClock::time_point(std::chrono::nanoseconds(ns));
+}
+
+timespec ToTimespec(std::chrono::nanoseconds time) {
+  const auto ns = std::max<int64_t>(time.count(), 0);
+  return {.tv_sec = ns / 1'000'000'000, .tv_nsec = ns % 1'000'000'000};
 }
 
 }  // namespace
@@ -47,10 +57,40 @@ Stop Guard::WaitUntil(SteadyClock::time_point when) {
   return Check();
 }
 
+Stop Guard::Poll(std::span<pollfd> waited, SteadyClock::time_point when) {
+  if (!wake_event_) {
+    UniqueFd made(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    const std::lock_guard lock(mutex_);
+    wake_event_ = std::move(made);
+  }
+  std::array<pollfd, kMaxPolled + 1> polled;
+  const size_t count = std::min(waited.size(), kMaxPolled);
+  std::copy_n(waited.begin(), count, polled.begin());
+  polled[count] = {wake_event_.get(), POLLIN, 0};
+  for (;;) {
+    // A cancellation before this is seen here, one after it makes the event readable.
+    if (const Stop stop = Check(); stop != Stop::kNo) return stop;
+    const auto until = std::min(when, FromNs(deadline_ns_.load()));
+    const timespec left = ToTimespec(until - SteadyClock::now());
+    const int ready = ::ppoll(polled.data(), count + 1, &left, nullptr);
+    if (ready > 0 && polled[count].revents != 0) {
+      // Of this invocation, or a late one of the last.
+      uint64_t events = 0;
+      (void)!::read(wake_event_.get(), &events, sizeof events);
+      continue;
+    }
+    if (ready < 0 && errno == EINTR) continue;
+    for (size_t i = 0; i < count; ++i) waited[i].revents = ready > 0 ? polled[i].revents : int16_t{0};
+    if (ready > 0 || SteadyClock::now() >= when) return Check();
+  }
+}
+
 void Guard::Cancel(uint64_t id) {
   {
     const std::lock_guard lock(mutex_);
     cancelled_.store(id);
+    constexpr uint64_t kOne = 1;
+    if (wake_event_) (void)!::write(wake_event_.get(), &kOne, sizeof kOne);
   }
   wake_.notify_all();
 }

@@ -12,6 +12,8 @@
 // from its worker.
 #pragma once
 
+#include <poll.h>
+
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -19,8 +21,11 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <vector>
+
+#include "base/unique_fd.h"
 
 namespace hybridserve {
 
@@ -47,6 +52,10 @@ class Guard {
   [[nodiscard]] Stop Check() const;
   /// Sleeps until `when`, or until the guest has to end.
   Stop WaitUntil(SteadyClock::time_point when);
+  /// Sleeps until one of `waited` is ready (poll(2), which fills in revents; 0 everywhere when none
+  /// is), until `when`, or until the guest has to end. At most kMaxPolled; none is an error, too.
+  Stop Poll(std::span<pollfd> waited, SteadyClock::time_point when);
+  static constexpr size_t kMaxPolled = 64;
 
  private:
   friend class Watchdog;
@@ -58,6 +67,7 @@ class Guard {
   std::atomic<uint64_t> cancelled_{0};   // The id that is cancelled.
   std::mutex mutex_;                     // For sleeping only.
   std::condition_variable wake_;
+  UniqueFd wake_event_;  // Made by the first Poll; guarded by mutex_ but for its worker.
 };
 
 class Watchdog {

@@ -8,6 +8,7 @@
 #include "admin/deployer_impl.h"
 #include "admin/module_check.h"
 #include "base/close_gate.h"
+#include "function/network_pattern.h"
 #include "function/units.h"
 
 namespace hybridserve {
@@ -80,6 +81,15 @@ Result<> Deployer::Impl::CheckFolders(const Manifest& manifest) const {
   return {};
 }
 
+Result<> Deployer::Impl::CheckNetwork(const Manifest& manifest) const {
+  const std::optional<std::string> host =
+      FirstNotCovered(manifest.network, options.allowed_network);
+  if (!host) return {};
+  return Fail(Code::kForbidden, "the network host " + Quote(*host) +
+                                    " is not allowed on this node; add it to [network] allowed of "
+                                    "the node's configuration");
+}
+
 Result<> Deployer::Impl::CheckRequest(const DeployRequest& request) const {
   const Manifest& manifest = request.manifest;
   if (manifest.wasm.has_value() != !request.module.value.empty()) {
@@ -110,7 +120,8 @@ Result<> Deployer::Impl::CheckNode(const Manifest& manifest) const {
                 "this node has no WebAssembly engine, and the function runs in "
                 "nothing else; give it a [container] build");
   }
-  return CheckFolders(manifest);
+  TRY(CheckFolders(manifest));
+  return CheckNetwork(manifest);
 }
 
 Result<FunctionFiles> Deployer::Impl::CheckFiles(const DeployRequest& request) const {

@@ -110,6 +110,7 @@ class Deployer {
     std::filesystem::path state_folder;        ///< Secrets may not lie in it.
     std::vector<NodeFile> node_files;          ///< The node's own; no function's secrets.
     std::vector<std::string> allowed_folders;  ///< As NodeConfig's.
+    std::vector<std::string> allowed_network;  ///< As NodeConfig's.
     std::string containers_why_not;            ///< For the error where `images` is nullptr.
     /// How long a blob that nothing refers to is kept, and how often that is looked at.
     std::chrono::seconds blob_grace{3600};

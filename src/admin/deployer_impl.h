@@ -40,6 +40,7 @@ struct Deployer::Impl {
   /// Whether this node can and may run such a function.
   Result<> CheckNode(const Manifest& manifest) const;
   Result<> CheckFolders(const Manifest& manifest) const;
+  Result<> CheckNetwork(const Manifest& manifest) const;
   /// The checks that read files; returns what the manifest names. On the control thread.
   Result<FunctionFiles> CheckFiles(const DeployRequest& request) const;
   Result<FunctionFiles> ReadFiles(const Manifest& manifest) const {

@@ -161,6 +161,19 @@ TEST_F(DeployerTest, FoldersMustBeAllowedByTheNode) {
   EXPECT_TRUE(Deploy(WasmRequest(manifest)));
 }
 
+TEST_F(DeployerTest, NetworkHostsMustBeAllowedByTheNode) {
+  options_.allowed_network = {"*.example.com:*", "127.0.0.1:8000"};
+  Start();
+  Manifest manifest = WasmManifest("a");
+  for (const std::string bad : {"example.com", "127.0.0.1:8001", "10.0.0.1", "*.com:*"}) {
+    manifest.network = {"a.example.com", bad};
+    ExpectRefused(WasmRequest(manifest), Code::kForbidden,
+                  "'" + bad + "' is not allowed on this node; add it to [network] allowed");
+  }
+  manifest.network = {"a.example.com:443", "127.0.0.1:8000"};
+  EXPECT_TRUE(Deploy(WasmRequest(manifest)));
+}
+
 TEST_F(DeployerTest, TwoFunctionsCannotHaveOneHost) {
   Start();
   Manifest manifest = WasmManifest("a");

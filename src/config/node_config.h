@@ -61,6 +61,10 @@ struct NodeConfig {
   uint32_t max_containers = 64;         ///< On the whole node.
   uint64_t container_memory_bytes = 0;  ///< Of all containers; 0 means half of the machine's.
 
+  // [network]
+  /// Where manifests may let functions connect to, as NetworkPattern; empty: nowhere.
+  std::vector<std::string> allowed_network;
+
   // [metrics]
   enum class MetricsAccess : uint8_t { kOff, kLoopback, kAll };
   /// Who may read /metrics on the gateway's port; the admin API always serves it.

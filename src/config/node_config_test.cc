@@ -59,6 +59,8 @@ boots = 2
 held = 3
 max_containers = 7
 memory = "3GiB"
+[network]
+allowed = ["*", "127.0.0.1:8000"]
 [metrics]
 access = "all"
 )");
@@ -83,6 +85,7 @@ access = "all"
   EXPECT_EQ(config->wasm_threads, 4u);
   EXPECT_EQ(config->wasm_memory_bytes, uint64_t{2} << 30);
   EXPECT_EQ(config->allowed_folders, (std::vector<std::string>{"/srv/data", "/opt"}));
+  EXPECT_EQ(config->allowed_network, (std::vector<std::string>{"*", "127.0.0.1:8000"}));
   EXPECT_FALSE(config->containers);
   EXPECT_EQ(config->boots, 2u);
   EXPECT_EQ(config->held, 3u);

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "function/network_pattern.h"
 #include "function/units.h"
 
 namespace hybridserve {
@@ -127,6 +128,11 @@ void VisitContainer(SettingsVisitor& v, NodeConfig& config) {
   v.Size("memory", config.container_memory_bytes, 0, 64 * kTiB);
 }
 
+Result<> CheckNetworkPattern(std::string_view text) {
+  TRY(ParseNetworkPattern(text, NetworkScope::kNode));
+  return {};
+}
+
 }  // namespace
 
 void VisitNodeConfig(SettingsVisitor& v, NodeConfig& config) {
@@ -150,6 +156,9 @@ void VisitNodeConfig(SettingsVisitor& v, NodeConfig& config) {
     v.TextList("allowed_folders", config.allowed_folders, CheckFolder);
   });
   v.Section("container", [&v, &config] { VisitContainer(v, config); });
+  v.Section("network", [&v, &config] {
+    v.TextList("allowed", config.allowed_network, CheckNetworkPattern);
+  });
   v.Section("metrics", [&v, &config] {
     v.Choice<NodeConfig::MetricsAccess>("access", config.metrics, kMetricsAccess);
   });

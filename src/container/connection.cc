@@ -87,6 +87,8 @@ bool Connection::IdleAndOpen() {
   return size < 0 && WouldBlock(errno);
 }
 
+void Connection::ShutdownWrite() { ::shutdown(stream_.native_handle(), SHUT_WR); }
+
 void Connection::Shutdown() { ::shutdown(stream_.native_handle(), SHUT_RDWR); }
 
 }  // namespace hybridserve

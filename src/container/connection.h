@@ -41,6 +41,8 @@ class Connection {
   /// False when the other end has closed it, or sent bytes that nobody asked for.
   [[nodiscard]] bool IdleAndOpen();
 
+  /// Tells the other end that nothing more comes.
+  void ShutdownWrite();
   /// Ends every read and write under way and all later ones.
   void Shutdown();
 

@@ -51,6 +51,12 @@ asio::awaitable<void> WarmPool::Impl::AdoptOne(AdoptedContainer survivor, Deploy
   occupied_memory += container->MemoryLimit();
   if (survivor.log) StartLog(container, std::move(survivor.log));
 
+  const Result<> network = co_await OpenNetwork(container);
+  if (!network) {
+    spdlog::warn("container {} of function '{}' outlived a restart and has no network now: {}",
+                 container->id.value, function->manifest.name.value, network.error().message);
+  }
+  if (container->set == nullptr) co_return;  // ended meanwhile
   Result<UniqueFd> stream = co_await runtime.Connect(container->id);
   if (container->set == nullptr) co_return;  // ended meanwhile
   if (stream) {

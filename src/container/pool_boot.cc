@@ -184,6 +184,8 @@ Awaitable<> WarmPool::Impl::TryBoot(PoolContainerPtr container) {
   container->created = true;
   occupying.emplace(container->id, container);
   if (container->abandoned) co_return Result<>{};
+  CO_TRY(co_await OpenNetwork(container));
+  if (container->abandoned) co_return Result<>{};
   ContainerSpec spec = make_spec(*container->function);
   spec.sandbox.label = ContainerLabel(*container->function);
   container->port = spec.port;
@@ -193,6 +195,15 @@ Awaitable<> WarmPool::Impl::TryBoot(PoolContainerPtr container) {
   StartLog(container, std::move(*log));
   Result<> listens = co_await WaitUntilItListens(container);
   co_return listens;
+}
+
+// Before the program starts: it may connect at once.
+Awaitable<> WarmPool::Impl::OpenNetwork(PoolContainerPtr container) {
+  if (!make_network || container->function->manifest.network.empty()) co_return Result<>{};
+  CO_TRY_ASSIGN(UniqueFd listener, co_await runtime.Listen(container->id, kProxyPort));
+  if (container->abandoned || container->state == ContainerState::kEnding) co_return Result<>{};
+  container->network = make_network(std::move(listener), container->function);
+  co_return Result<>{};
 }
 
 Awaitable<> WarmPool::Impl::WaitUntilItListens(PoolContainerPtr container) {

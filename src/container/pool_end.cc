@@ -39,6 +39,7 @@ void WarmPool::Impl::End(const PoolContainerPtr& container) {
   }
   const ContainerState state = std::exchange(container->state, ContainerState::kEnding);
   container->idle.clear();
+  container->network.reset();
   if (state == ContainerState::kQueued) {
     std::erase(boot_queue, container);
   } else if (!container->created) {

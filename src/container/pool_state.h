@@ -54,6 +54,7 @@ struct PoolContainer {
   Clock::TimePoint idle_since;
   uint64_t measured_bytes = 0;
   Event changed;  ///< exit, abandoned or log_ended was set.
+  std::unique_ptr<NetworkService> network;
   LogTail log;
   std::vector<std::unique_ptr<Connection>>
       idle;  ///< Connections without a request, last used last.
@@ -141,6 +142,7 @@ struct WarmPool::Impl : std::enable_shared_from_this<WarmPool::Impl> {
   void Pump();
   boost::asio::awaitable<void> Boot(PoolContainerPtr container);
   Awaitable<> TryBoot(PoolContainerPtr container);
+  Awaitable<> OpenNetwork(PoolContainerPtr container);
   Awaitable<> WaitUntilItListens(PoolContainerPtr container);
   Awaitable<> WaitForLastOutput(PoolContainerPtr container);
   Error ExitError(const PoolContainer& container) const;
@@ -174,6 +176,7 @@ struct WarmPool::Impl : std::enable_shared_from_this<WarmPool::Impl> {
   const PoolOptions options;
   PoolEvents events;
   std::function<ContainerSpec(const Deployed&)> make_spec;
+  std::function<std::unique_ptr<NetworkService>(UniqueFd, const DeployedPtr&)> make_network;
   std::unique_ptr<SystemClock> own_clock;  // where none was given
   Clock& clock;
 

@@ -8,11 +8,6 @@ namespace {
 
 constexpr size_t kMaxChunkLine = 4096;
 
-tl::unexpected<Error> Bad(std::string_view what) {
-  return Fail(Code::kFunctionFailed,
-              "the container's answer is not valid HTTP/1.1: " + std::string(what));
-}
-
 char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
 bool EqualsIgnoringCase(std::string_view a, std::string_view lower) {
@@ -82,6 +77,11 @@ bool IsHopByHop(std::string_view name) {
 }
 
 }  // namespace
+
+tl::unexpected<Error> ResponseParser::Bad(std::string_view what) const {
+  return Fail(Code::kFunctionFailed,
+              std::string(whose_) + " is not valid HTTP/1.1: " + std::string(what));
+}
 
 Result<ResponseParser::HeadStep> ResponseParser::ParseHead(std::string_view bytes) {
   HeadStep step;

@@ -1,6 +1,7 @@
-// ResponseParser: reads one HTTP/1.1 response of a container, head and framing (RFC 9112).
+// ResponseParser: reads one HTTP/1.1 response of a container, or of a server that a function calls,
+// head and framing (RFC 9112).
 //
-// The container is hostile: every part is bounded, what cannot be framed without doubt is an error,
+// Whoever sends it is hostile: every part is bounded, what cannot be framed without doubt is an error,
 // and no byte that could end a header line reaches the answer. Lenient in one place: a bare LF ends
 // a line, as RFC 9112 2.2 allows; the answer is framed anew, so nobody behind us sees it.
 //
@@ -32,7 +33,9 @@ class ResponseParser {
   /// How the body ends.
   enum class Framing : uint8_t { kNone, kLength, kChunked, kUntilClose };
 
-  explicit ResponseParser(Method method) : method_(method) {}
+  /// `whose` begins the sentence of an error; a literal.
+  explicit ResponseParser(Method method, std::string_view whose = "the container's answer")
+      : method_(method), whose_(whose) {}
 
   struct HeadStep {
     size_t consumed = 0;  ///< Of the bytes given: interim answers, and the head once `done`.
@@ -66,6 +69,8 @@ class ResponseParser {
   [[nodiscard]] uint64_t left() const { return framing_ == Framing::kLength ? left_ : 0; }
 
  private:
+  [[nodiscard]] tl::unexpected<Error> Bad(std::string_view what) const;
+
   enum class Body : uint8_t { kData, kSize, kDataEnd, kTrailers, kDone };
 
   Result<> ParseOneHead(std::string_view head);
@@ -80,6 +85,7 @@ class ResponseParser {
   Result<> ParseChunkSize();
 
   Method method_;
+  std::string_view whose_;
   ResponseHead head_;
   Framing framing_ = Framing::kNone;
   std::optional<uint64_t> content_length_;

@@ -24,6 +24,10 @@ struct ContainerSpec {
   uint16_t port = 8080;  ///< Put into the environment as PORT.
 };
 
+/// Where the node's forward proxy listens inside a container whose function has `[network]`: the
+/// port that proxies commonly have, and none that PORT ever is.
+inline constexpr uint16_t kProxyPort = 3128;
+
 struct AdoptedContainer {
   ContainerId id;
   std::string label;
@@ -43,6 +47,10 @@ class ContainerRuntime {
   /// A connected, non-blocking stream to 127.0.0.1:PORT inside.
   /// Errors: kUnavailable nothing listens there (yet); kNotFound no such running container.
   virtual Awaitable<UniqueFd> Connect(ContainerId id) = 0;
+  /// A listening, non-blocking stream socket on 127.0.0.1:`port` inside, from Create on: what the
+  /// container's program connects to there can be accepted from it. 1024..65535.
+  /// Errors: kConflict something listens there already; kNotFound no such container.
+  virtual Awaitable<UniqueFd> Listen(ContainerId id, uint16_t port) = 0;
   virtual Awaitable<SandboxUsage> Stats(ContainerId id) = 0;
   /// Idempotent; leaves nothing.
   virtual Awaitable<> Destroy(ContainerId id) = 0;

@@ -27,7 +27,8 @@ namespace hybridserve {
 
 /// What a container of the suite runs.
 enum class ConformanceProgram : uint8_t {
-  kServes,        ///< Answers "hello". "/exit" exits with 7, "/eat" uses memory without end.
+  kServes,        ///< Answers "hello". "/exit" exits with 7, "/eat" uses memory without end,
+                  ///< "/knock/PORT" connects to that port.
   kNeverListens,  ///< Runs on.
   kExits,         ///< Writes "out" to stdout and "err" to stderr, and exits with 3.
   kSpeaks,        ///< Writes "PORT=" and its PORT, "GREETING=" and its GREETING, and runs on.
@@ -45,6 +46,8 @@ class RuntimeHarness {
   /// Has a kServes container exit with status 7, or use memory until it is killed.
   virtual void MakeItExit(ContainerId id) = 0;
   virtual void MakeItEatMemory(ContainerId id) = 0;
+  /// Has it connect to 127.0.0.1:`port` inside, send "knock" and keep the connection.
+  virtual void MakeItKnock(ContainerId id, uint16_t port) = 0;
 };
 
 /// A harness, or why there is none: because this machine lacks something, or by a failure.
@@ -290,6 +293,30 @@ TEST_P(RuntimeConformance, ListNamesTheRunningByTheirLabels) {
   }
   EXPECT_EQ(labels, (std::set<std::string>{"conformance@" + std::to_string(a.value),
                                            "conformance@" + std::to_string(b.value)}));
+}
+
+TEST_P(RuntimeConformance, WhatAContainerConnectsToIsAcceptedOutside) {
+  const ContainerId id = Create();
+  Result<UniqueFd> listener = loop().Await(runtime().Listen(id, 3128));
+  ASSERT_TRUE(listener) << listener.error().message;
+  EXPECT_EQ(loop().Await(runtime().Listen(id, 3128)).error().code, Code::kConflict);
+  Result<UniqueFd> log = Start(id, ConformanceProgram::kServes);
+  ASSERT_TRUE(log) << log.error().message;
+  Connect(id).Reset();
+  harness_->MakeItKnock(id, 3128);
+  UniqueFd accepted;
+  loop().RunUntil([&accepted, &listener] {
+    accepted.Reset(::accept4(listener->get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    return static_cast<bool>(accepted);
+  });
+  Connection connection(loop().executor(), std::move(accepted));
+  char bytes[16];
+  const Result<size_t> size =
+      loop().Await(connection.Read(bytes, Connection::Expect::kNothingYet));
+  ASSERT_TRUE(size) << size.error().message;
+  EXPECT_EQ(std::string_view(bytes, *size), "knock");
+  EXPECT_EQ(loop().Await(runtime().Listen(ContainerId{123456789}, 3128)).error().code,
+            Code::kNotFound);
 }
 
 TEST_P(RuntimeConformance, StatsMeasureARunningContainer) {

@@ -26,6 +26,12 @@ ContainerSpec SpecFromManifest(const Deployed& function) {
     spec.sandbox.writable_root = manifest.container->writable_root;
   }
   spec.sandbox.environment = function.environment;
+  if (!manifest.network.empty()) {
+    const std::string proxy = "http://127.0.0.1:" + std::to_string(kProxyPort);
+    for (const char* name : {"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"}) {
+      spec.sandbox.environment[name] = proxy;
+    }
+  }
   spec.sandbox.memory_bytes = manifest.limits.memory_bytes;
   spec.sandbox.disk_bytes = manifest.limits.disk_bytes;
   spec.sandbox.pids = manifest.limits.pids;
@@ -66,6 +72,7 @@ WarmPool::Impl::Impl(asio::any_io_executor loop, ContainerRuntime& container_run
       options(limits),
       events(std::move(observers)),
       make_spec(parts.spec ? std::move(parts.spec) : SpecFromManifest),
+      make_network(std::move(parts.network)),
       own_clock(parts.clock == nullptr ? std::make_unique<SystemClock>(executor) : nullptr),
       clock(parts.clock == nullptr ? *own_clock : *parts.clock),
       nothing_left(executor) {}

@@ -26,11 +26,20 @@ namespace hybridserve {
 /// known here: without a command in the manifest, argv is empty.
 ContainerSpec SpecFromManifest(const Deployed& function);
 
+/// What serves a container's outbound connections. Its destructor closes all of them.
+class NetworkService {
+ public:
+  virtual ~NetworkService() = default;
+};
+
 /// What tests and the server put in place of the defaults.
 struct WarmPoolParts {
   Clock* clock = nullptr;  ///< Outlives the pool; nullptr: the system's.
   /// What to run for a revision; absent: SpecFromManifest. The pool sets the label.
   std::function<ContainerSpec(const Deployed&)> spec;
+  /// Serves what a container of a function with `[network]` connects to on kProxyPort, until what
+  /// it returned is destroyed; absent: no container gets that port.
+  std::function<std::unique_ptr<NetworkService>(UniqueFd listener, const DeployedPtr&)> network;
 };
 
 class WarmPool : public ContainerPool {

@@ -88,6 +88,7 @@ struct Manifest {
   std::map<std::string, std::string> environment;
   std::map<std::string, std::string> secrets;     ///< Variable name to the file that holds its value.
   std::vector<FolderGrant> folders;
+  std::vector<std::string> network;               ///< Hosts it may call, as NetworkPattern; empty: none.
   std::string access_keys;                        ///< Node's file with hashes of keys; empty: open.
   bool operator==(const Manifest&) const = default;
 };

@@ -62,6 +62,8 @@ TOKEN = "/etc/hello/token"
 
 [access]
 keys = "/etc/hello/keys"
+[network]
+allow = ["api.example.com", "*.example.org:*"]
 [[folders]]
 host = "/srv/data"
 guest = "/data"
@@ -85,6 +87,7 @@ Manifest Full() {
   manifest.environment = {{"GREETING", "hi"}};
   manifest.secrets = {{"TOKEN", "/etc/hello/token"}};
   manifest.access_keys = "/etc/hello/keys";
+  manifest.network = {"api.example.com", "*.example.org:*"};
   manifest.folders = {{"/srv/data", "/data", true}};
   return manifest;
 }
@@ -208,6 +211,9 @@ INSTANTIATE_TEST_SUITE_P(
                 "environment: the text holds a zero byte"},
         BadCase{"RelativeSecret", With("[secrets]\nT = \"token\"\n"),
                 "hello/function.toml:5: secrets: 'token' is not an absolute path"},
+        BadCase{"NetworkHostWithAScheme", With("[network]\nallow = [\n\"a.b\",\n\"http://a.b\"]\n"),
+                "hello/function.toml:8: network.allow: 'http://a.b'"},
+        BadCase{"NetworkOfEveryHost", With("[network]\nallow = [\"*\"]\n"), "name the hosts"},
         BadCase{"FolderWithDots", With("[[folders]]\nhost = \"/a/../b\"\nguest = \"/b\"\n"),
                 "hello/function.toml:5: folders[0].host: the path '/a/../b' has '..'"}),
     [](const auto& row) { return row.param.name; });

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "function/network_pattern.h"
 #include "function/units.h"
 
 namespace hybridserve {
@@ -200,6 +201,11 @@ void VisitFolder(SettingsVisitor& v, FolderGrant& folder) {
   }
 }
 
+Result<> CheckNetworkPattern(std::string_view text) {
+  TRY(ParseNetworkPattern(text, NetworkScope::kManifest));
+  return {};
+}
+
 // What one key alone does not show.
 void CheckTogether(SettingsVisitor& v, const Manifest& manifest) {
   if (manifest.name.value.empty())
@@ -231,6 +237,10 @@ void CheckTogether(SettingsVisitor& v, const Manifest& manifest) {
   }
   if (manifest.folders.size() > kMaxFolders) {
     v.Complain("folders", "there are more than " + std::to_string(kMaxFolders) + " [[folders]]");
+  }
+  if (manifest.network.size() > kMaxNetworkPatterns) {
+    v.Complain("network", "network.allow has more than " + std::to_string(kMaxNetworkPatterns) +
+                              " hosts");
   }
   std::set<std::string_view> guests;
   for (const FolderGrant& folder : manifest.folders) {
@@ -265,6 +275,8 @@ void VisitManifest(SettingsVisitor& v, Manifest& manifest) {
   v.TextMap("secrets", manifest.secrets, CheckVariableName, CheckAbsolutePath);
   v.Section("access",
             [&v, &manifest] { v.Text("keys", manifest.access_keys, CheckAbsolutePathOrNone); });
+  v.Section("network",
+            [&v, &manifest] { v.TextList("allow", manifest.network, CheckNetworkPattern); });
   v.TableList(
       "folders", manifest.folders.size(), [&manifest](size_t n) { manifest.folders.resize(n); },
       [&v, &manifest](size_t i) { VisitFolder(v, manifest.folders[i]); });

@@ -308,6 +308,15 @@ Awaitable<std::vector<UniqueFd>> LauncherClient::MakeSockets(ContainerId id, uin
   co_return std::move(reply->fds);
 }
 
+Awaitable<UniqueFd> LauncherClient::MakeListener(ContainerId id, uint16_t port) {
+  ipc::Writer body;
+  launcher::Put(body, launcher::MakeListenerRequest{id, port});
+  auto reply = co_await Ask(impl_, Verb::kMakeListener, body.Take(), std::vector<int>());
+  if (!reply) co_return tl::unexpected(std::move(reply.error()));
+  if (reply->fds.size() != 1) co_return tl::unexpected(Malformed());
+  co_return std::move(reply->fds[0]);
+}
+
 Awaitable<SandboxUsage> LauncherClient::Stats(ContainerId id) {
   ipc::Writer body;
   body.Put(id.value);

@@ -60,6 +60,9 @@ class LauncherClient {
   Awaitable<UniqueFd> StartSandbox(ContainerId id, SandboxSpec spec);
   /// `count` (1..8) unconnected, non-blocking TCP sockets made in the sandbox's network namespace.
   Awaitable<std::vector<UniqueFd>> MakeSockets(ContainerId id, uint32_t count);
+  /// A listening, non-blocking TCP socket on 127.0.0.1:`port` (1024 and above) in the sandbox's
+  /// network namespace. Errors: kConflict something listens there already; kNotFound.
+  Awaitable<UniqueFd> MakeListener(ContainerId id, uint16_t port);
   Awaitable<SandboxUsage> Stats(ContainerId id);
   /// Kills everything in it and removes every trace. Idempotent.
   Awaitable<> DestroySandbox(ContainerId id);

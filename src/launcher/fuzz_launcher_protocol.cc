@@ -26,6 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   DecodeAs<hybridserve::SandboxSpec>(bytes);
   DecodeAs<hl::OpenFolderRequest>(bytes);
   DecodeAs<hl::MakeSocketsRequest>(bytes);
+  DecodeAs<hl::MakeListenerRequest>(bytes);
   DecodeAs<hybridserve::StartedExecutor>(bytes);
   DecodeAs<hybridserve::LauncherAbilities>(bytes);
   DecodeAs<hybridserve::JobResult>(bytes);

@@ -231,6 +231,9 @@ TEST_F(LauncherTest, RequestsOutOfRangeAreRefusedByName) {
   EXPECT_THAT(Wait(client_->RemoveImage(Digest{"../../etc"})).error().message,
               HasSubstr("not a SHA-256"));
   EXPECT_THAT(Wait(client_->MakeSockets(ContainerId{1}, 9)).error().message, HasSubstr("1..8"));
+  EXPECT_THAT(Wait(client_->MakeListener(ContainerId{1}, 80)).error().message,
+              HasSubstr("port = 80 is not in 1024..65535"));
+  EXPECT_EQ(Wait(client_->MakeListener(ContainerId{77}, 3128)).error().code, Code::kNotFound);
   EXPECT_EQ(Wait(client_->Stats(ContainerId{77})).error().code, Code::kNotFound);
   EXPECT_TRUE(Wait(client_->DestroySandbox(ContainerId{77})));
   EXPECT_THAT(Wait(client_->OpenFolder(ExecutorId{1}, "/etc/../root", false)).error().message,

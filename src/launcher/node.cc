@@ -184,6 +184,12 @@ void Node::Do(Asker asker, const MakeSocketsRequest& request, std::vector<Unique
   Answer(asker, std::string(), std::move(*sockets));
 }
 
+void Node::Do(Asker asker, const MakeListenerRequest& request, std::vector<UniqueFd>&) {
+  auto listener = sandboxes_.MakeListener(request.id, request.port);
+  if (!listener) return Answer(asker, tl::unexpected(listener.error()));
+  Answer(asker, std::string(), OneFd(std::move(*listener)));
+}
+
 void Node::Do(Asker asker, const StatsRequest& request, std::vector<UniqueFd>&) {
   Answer(asker, Encoded(sandboxes_.Stats(request.id)));
 }

@@ -171,6 +171,18 @@ MakeSocketsRequest Get(ipc::Reader& reader) {
   return request;
 }
 
+void Put(ipc::Writer& writer, const MakeListenerRequest& request) {
+  writer.Put(request.id.value).Put(request.port);
+}
+
+template <>
+MakeListenerRequest Get(ipc::Reader& reader) {
+  MakeListenerRequest request;
+  request.id.value = reader.Get<uint64_t>();
+  request.port = reader.Get<uint16_t>();
+  return request;
+}
+
 void Put(ipc::Writer& writer, const StartedExecutor& started) {
   writer.Put<uint64_t>(started.id.value).Put<int32_t>(started.pid);
 }

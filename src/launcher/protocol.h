@@ -39,6 +39,7 @@ enum class Verb : uint16_t {
   kList,
   kOpenFolder,
   kReady,
+  kMakeListener,
   kAnswer = 100,
   kExecutorExited,
   kSandboxExited,
@@ -73,6 +74,11 @@ struct MakeSocketsRequest {
   uint32_t count = 0;
 };
 void Put(ipc::Writer& writer, const MakeSocketsRequest& request);
+struct MakeListenerRequest {
+  ContainerId id;
+  uint16_t port = 0;
+};
+void Put(ipc::Writer& writer, const MakeListenerRequest& request);
 
 // Results.
 /// Without its descriptors, which travel beside: data, then control.
@@ -98,6 +104,8 @@ template <>
 OpenFolderRequest Get(ipc::Reader& reader);
 template <>
 MakeSocketsRequest Get(ipc::Reader& reader);
+template <>
+MakeListenerRequest Get(ipc::Reader& reader);
 template <>
 StartedExecutor Get(ipc::Reader& reader);
 template <>

@@ -203,6 +203,8 @@ Result<RequestBody> DecodeBody(Verb verb, ipc::Reader& reader) {
       return Get<OpenFolderRequest>(reader);
     case Verb::kReady:
       return ReadyRequest{};
+    case Verb::kMakeListener:
+      return Get<MakeListenerRequest>(reader);
     default:
       return Refuse("the verb " + std::to_string(static_cast<int>(verb)) + " is unknown");
   }
@@ -221,6 +223,9 @@ struct Checker {
   Result<> operator()(const StartSandboxRequest& request) const { return Check(request.spec); }
   Result<> operator()(const MakeSocketsRequest& request) const {
     return CheckRange("count", request.count, 1, kMaxSocketsAtOnce);
+  }
+  Result<> operator()(const MakeListenerRequest& request) const {
+    return CheckRange("port", request.port, kMinListenerPort, UINT16_MAX);
   }
   Result<> operator()(const OpenFolderRequest& request) const { return CheckPath(request.path); }
   template <typename T>

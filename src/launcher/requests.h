@@ -18,6 +18,7 @@ namespace hybridserve::launcher {
 
 inline constexpr size_t kMaxJobFds = 2;  ///< A module, and the file for its code.
 inline constexpr uint32_t kMaxSocketsAtOnce = 8;
+inline constexpr uint16_t kMinListenerPort = 1024;  ///< Of a listener inside; up to 65535.
 
 struct HelloRequest {};
 struct KillExecutorRequest {
@@ -49,7 +50,7 @@ using RequestBody =
     std::variant<HelloRequest, ExecutorSpec, KillExecutorRequest, JobSpec, UnpackImageRequest,
                  RemoveImageRequest, CreateSandboxRequest, StartSandboxRequest, MakeSocketsRequest,
                  StatsRequest, DestroySandboxRequest, ListRequest, OpenFolderRequest,
-                 ReadyRequest>;
+                 ReadyRequest, MakeListenerRequest>;
 
 /// Decodes the body of a request whose header is read, and checks every value. `fds` is how many
 /// descriptors came with it.

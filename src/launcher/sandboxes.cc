@@ -196,6 +196,11 @@ Result<std::vector<UniqueFd>> Sandboxes::MakeSockets(ContainerId id, uint32_t co
   return entry->container->MakeSockets(count);
 }
 
+Result<UniqueFd> Sandboxes::MakeListener(ContainerId id, uint16_t port) {
+  TRY_ASSIGN(Entry* const entry, Find(id));
+  return entry->container->MakeListener(port);
+}
+
 Result<SandboxUsage> Sandboxes::Stats(ContainerId id) {
   TRY_ASSIGN(Entry* const entry, Find(id));
   TRY_ASSIGN(const sandbox::CgroupUsage usage, entry->container->cgroup().Usage());

@@ -44,6 +44,7 @@ class Sandboxes {
   /// the program cannot be run.
   void Start(ContainerId id, SandboxSpec spec, std::function<void(Result<UniqueFd>)> done);
   Result<std::vector<UniqueFd>> MakeSockets(ContainerId id, uint32_t count);
+  Result<UniqueFd> MakeListener(ContainerId id, uint16_t port);
   Result<SandboxUsage> Stats(ContainerId id);
   void Destroy(ContainerId id, std::function<void(Result<>)> done);
   /// Those after `after`, at most a page (ipc::kMaxFds), in the order of their ids.

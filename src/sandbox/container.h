@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -59,6 +60,10 @@ class Container {
   /// kHeld on. Errors: kConflict it is not prepared yet.
   Result<std::vector<UniqueFd>> MakeSockets(uint32_t count);
 
+  /// A listening, non-blocking TCP socket on 127.0.0.1:`port` in the container's network namespace.
+  /// From kHeld on. Errors: kConflict it is not prepared yet, or something listens on the port.
+  Result<UniqueFd> MakeListener(uint16_t port);
+
   /// SIGKILL to everything inside, also in a frozen one. The child's pidfd tells when it is over.
   void Kill();
   /// After Kill or the program's end: waits for the child and returns its status.
@@ -70,6 +75,7 @@ class Container {
   Container(std::unique_ptr<Cgroup> cgroup, IdRange range)
       : cgroup_(std::move(cgroup)), range_(std::move(range)) {}
   Result<> Begin(const BpfProgram& filter);
+  Result<> InItsNetwork(const std::function<Result<>()>& work);
   void Fail(Error error);
 
   std::unique_ptr<Cgroup> cgroup_;

@@ -84,6 +84,7 @@ long TryTcpConnection() {
 }
 long TryRawSocket() { return ::socket(AF_INET, SOCK_RAW, IPPROTO_ICMP); }
 long TryUdpSocket() { return ::socket(AF_INET, SOCK_DGRAM, 0); }
+long TryIcmpSocket() { return ::socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP); }
 long TryPacketSocket() { return ::socket(AF_PACKET, SOCK_STREAM, 0); }
 long TryNetlink() { return ::socket(AF_NETLINK, SOCK_RAW, 0); }
 long TrySignalSelf() { return ::syscall(SYS_tgkill, ::getpid(), ::gettid(), 0); }
@@ -238,7 +239,8 @@ INSTANTIATE_TEST_SUITE_P(
         LockdownCase{"ServerListensAndConnects", Profile::kServer, TryTcpConnection, 0},
         LockdownCase{"ServerHasUnixSockets", Profile::kServer, TryUnixSocket, 0},
         LockdownCase{"ServerHasNoRawSockets", Profile::kServer, TryRawSocket, EPERM},
-        LockdownCase{"ServerSendsNoUdp", Profile::kServer, TryUdpSocket, EPERM},
+        LockdownCase{"ServerAsksDnsByUdp", Profile::kServer, TryUdpSocket, 0},
+        LockdownCase{"ServerHasNoOtherDatagrams", Profile::kServer, TryIcmpSocket, EPERM},
         LockdownCase{"ServerHasNoPacketSockets", Profile::kServer, TryPacketSocket, EPERM},
         LockdownCase{"ServerHasNoNetlink", Profile::kServer, TryNetlink, EPERM},
         LockdownCase{"ServerSendsDatagrams", Profile::kServer, TryDatagram, 0},

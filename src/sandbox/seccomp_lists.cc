@@ -9,8 +9,8 @@
 // The executor's list is what Wasmtime, tokio and a SEQPACKET loop use: no path can be executed,
 // no socket made, no process started; files are reached below descriptors.
 //
-// The server's list is what Asio, SQLite and our own files take on top of that: stream sockets and
-// paths. It has no namespace around it, so a rule stands in for one: it signals only itself. It
+// The server's list is what Asio, SQLite, the resolver and our own files take on top of that:
+// stream sockets, UDP for DNS, and paths. It has no namespace around it, so a rule stands in for one: it signals only itself. It
 // makes no code: no page becomes executable any more.
 #include "sandbox/seccomp_lists.h"
 
@@ -291,7 +291,7 @@ constexpr const char* kServerOnly[] = {
     "accept",     "accept4",     "access",      "bind",   "chmod",  "connect", "fchmodat",
     "flock",      "getegid",     "geteuid",     "getgid", "getuid", "listen",  "lstat",
     "getdents",   "getpeername", "getsockname", "mkdir",  "open",   "rename",  "rmdir",
-    "setsockopt", "stat",        "readlink",    "statfs", "umask",  "unlink",
+    "setsockopt", "stat",        "readlink",    "statfs", "umask",  "unlink",  "sendmmsg",
 };
 
 // Between a jailed program's exec and the end of its Lockdown().
@@ -384,6 +384,12 @@ std::vector<ArgumentRule> ServerRules() {
     rules.push_back(
         {"socket",
          {Equals(0, static_cast<uint64_t>(family)), Masked(1, ~kSocketFlags, SOCK_STREAM)}});
+  }
+  for (const int family : {AF_INET, AF_INET6}) {
+    rules.push_back(
+        {"socket",
+         {Equals(0, static_cast<uint64_t>(family)), Masked(1, ~kSocketFlags, SOCK_DGRAM),
+          Equals(2, 0)}});
   }
   rules.push_back({"tgkill", {Equals(0, static_cast<uint64_t>(::getpid()))}});
   rules.push_back({"mmap", {Masked(2, PROT_EXEC, 0)}});

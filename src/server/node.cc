@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "container/native/native_runtime.h"
 #include "container/warm_pool.h"
+#include "egress/proxy.h"
 #include "function/keys.h"
 #include "gateway/gateway.h"
 #include "launcher/client.h"
@@ -53,7 +54,7 @@ uint64_t OrHalfOfTheMachine(uint64_t bytes) {
 }
 
 // From now on the process reads what guests and clients wrote. What may load libraries at its first
-// use (a user's name, a digest) is used before.
+// use (a user's name, a host's, a digest) is used before.
 Result<> LockServer() {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   spdlog::warn("no system-call filter: the sanitizers that this server was built with need more");
@@ -61,6 +62,7 @@ Result<> LockServer() {
 #else
   (void)::getpwuid(::geteuid());
   (void)Sha256("");
+  (void)SystemLookup("localhost");
   const auto locked = sandbox::Lockdown(sandbox::Profile::kServer);
   if (!locked) return Wrap(locked.error(), "give up what the server never needs");
   return {};
@@ -129,6 +131,7 @@ struct Node::Impl {
   std::shared_ptr<TlsCertificate> gateway_certificate;  // nullptr: without TLS.
   std::shared_ptr<TlsCertificate> admin_certificate;    // nullptr: no TCP.
   std::shared_ptr<KeyFile> admin_tokens;                // nullptr: no TCP.
+  std::optional<Proxy> proxy;
   std::optional<ExecutorPool> wasm;
   std::optional<NativeRuntime> runtime;
   std::optional<WarmPool> containers;
@@ -140,6 +143,7 @@ struct Node::Impl {
 
   Result<> OpenStore();
   Result<> OpenAccess();
+  void MakeProxy();
   void MakeWasm();
   void MakeContainers();
   void MakeRouter();
@@ -179,6 +183,15 @@ Result<> Node::Impl::OpenAccess() {
   return {};
 }
 
+void Node::Impl::MakeProxy() {
+  EgressOptions options;
+  options.allowed = config.allowed_network;
+  options.max_head_bytes = config.header_bytes;
+  options.head_timeout = config.header_timeout;
+  options.idle_timeout = config.idle_timeout;
+  proxy.emplace(executor, std::move(options), metrics);
+}
+
 void Node::Impl::MakeWasm() {
   ExecutorPoolOptions options;
   options.threads = config.wasm_threads;
@@ -186,6 +199,7 @@ void Node::Impl::MakeWasm() {
   options.compile_timeout = config.compile_timeout;
   options.aot_folder = config.ServerFolder() / "aot";
   options.aot_key_file = config.ServerFolder() / "aot.key";
+  options.proxy = [this](const DeployedPtr& function) { return proxy->Connect(function); };
   ExecutorPoolEvents events;
   events.log = [this](const Deployed& function, std::string_view, std::string_view text) {
     logs.Append(function.manifest.name, LogSource::kWasm, text);
@@ -216,6 +230,9 @@ void Node::Impl::MakeContainers() {
   };
   WarmPoolParts parts;
   parts.spec = MakeContainerSpec;
+  parts.network = [this](UniqueFd listener, const DeployedPtr& function) {
+    return proxy->Serve(std::move(listener), function);
+  };
   containers.emplace(executor, *runtime, options, std::move(events), std::move(parts));
 }
 
@@ -240,6 +257,7 @@ void Node::Impl::MakeDeployer() {
   options.state_folder = config.state_folder;
   options.node_files = NodeFiles(config);
   options.allowed_folders = config.allowed_folders;
+  options.allowed_network = config.allowed_network;
   options.containers_why_not = abilities.why_not;
   DataPath data_path;
   data_path.serve = [this](DeployedPtr function) { router->Deploy(std::move(function)); };
@@ -357,6 +375,7 @@ Awaitable<> Node::Start() {
   CO_TRY(node.OpenStore());
   CO_TRY(node.OpenAccess());
   CO_TRY(LockServer());
+  node.MakeProxy();
   node.MakeWasm();
   if (node.abilities.containers && node.config.containers) node.MakeContainers();
   node.MakeRouter();

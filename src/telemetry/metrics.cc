@@ -152,6 +152,12 @@ Outcome OutcomeOf(Code code) {
   return Outcome::kInternal;
 }
 
+std::string_view EgressResultName(EgressResult result) {
+  constexpr std::string_view kNames[kEgressResults] = {"ok",          "forbidden", "bad_request",
+                                                       "unreachable", "timeout",   "cut"};
+  return kNames[Index(result)];
+}
+
 struct Metrics::Impl {
   prometheus::Registry registry;
   PhaseHistogram queue{registry, "hybridserve_queue_seconds", "Waiting for a slot."};
@@ -171,6 +177,7 @@ struct Metrics::Impl {
   std::vector<std::function<void(Gauges&)>> fillers;
 
   void AddInvocations(std::vector<MetricFamily>& out) const;
+  void AddEgress(std::vector<MetricFamily>& out) const;
   void AddCounts(std::vector<MetricFamily>& out) const;
 };
 
@@ -210,6 +217,21 @@ void Metrics::Impl::AddInvocations(std::vector<MetricFamily>& out) const {
   out.push_back(std::move(invocations));
   out.push_back(std::move(run_time));
   out.push_back(std::move(retries));
+}
+
+void Metrics::Impl::AddEgress(std::vector<MetricFamily>& out) const {
+  auto requests = Family("hybridserve_egress_requests_total",
+                         "Outbound requests of functions by how they ended.", MetricType::Counter);
+  for (const auto& [name, counts] : functions) {
+    for (size_t result = 0; result < kEgressResults; ++result) {
+      if (counts->egress[result] == 0) continue;
+      AddValue(requests,
+               {{"function", name.value},
+                {"result", std::string(EgressResultName(static_cast<EgressResult>(result)))}},
+               static_cast<double>(counts->egress[result]));
+    }
+  }
+  out.push_back(std::move(requests));
 }
 
 void Metrics::Impl::AddCounts(std::vector<MetricFamily>& out) const {
@@ -259,6 +281,10 @@ void Metrics::CountInvocation(FunctionCounts& counts, Backend backend, StartKind
 
 void Metrics::CountRetry(FunctionCounts& counts, Backend from) { ++counts.retries[Index(from)]; }
 
+void Metrics::CountEgress(FunctionCounts& counts, EgressResult result) {
+  ++counts.egress[Index(result)];
+}
+
 void Metrics::CountBoot(std::string_view outcome, Microseconds boot_time) {
   const auto found = impl_->boots.find(outcome);
   if (found != impl_->boots.end()) {
@@ -280,6 +306,7 @@ std::string Metrics::Serialize() const {
   for (const auto& fill : impl_->fillers) fill(gauges);
   std::vector<MetricFamily> families = impl_->registry.Collect();
   impl_->AddInvocations(families);
+  impl_->AddEgress(families);
   impl_->AddCounts(families);
   AddGauges(families, gauges);
   return prometheus::TextSerializer().Serialize(families);

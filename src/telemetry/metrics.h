@@ -43,6 +43,19 @@ std::string_view OutcomeName(Outcome outcome);
 /// The outcome of an invocation that failed with this code.
 Outcome OutcomeOf(Code code);
 
+/// How one outbound request of a function ended.
+enum class EgressResult : uint8_t {
+  kOk,           ///< The answer was carried to its end, whatever its status; a tunnel was made.
+  kForbidden,    ///< The manifest or the node does not allow it.
+  kBadRequest,   ///< The function's request is no valid one to a proxy.
+  kUnreachable,  ///< The name or the address could not be reached, or did not answer with HTTP.
+  kTimeout,
+  kCut,  ///< One of both ends left in the middle.
+};
+inline constexpr size_t kEgressResults = 6;
+/// "ok", "forbidden", "bad_request", ...
+std::string_view EgressResultName(EgressResult result);
+
 /// One function's invocations.
 struct FunctionCounts {
   FunctionName name;
@@ -50,6 +63,7 @@ struct FunctionCounts {
   std::array<std::array<std::array<uint64_t, kOutcomes>, 2>, 2> invocations{};
   std::array<Microseconds, 2> run_time{};  ///< By backend: the sum of run times.
   std::array<uint64_t, 2> retries{};       ///< By the backend that died.
+  std::array<uint64_t, kEgressResults> egress{};  ///< Outbound requests, by result.
 };
 
 /// Shared by: the metrics' table and the router's entry of the function, which may outlive it.
@@ -88,6 +102,8 @@ class Metrics {
                        const Timing& timing, Microseconds total);
   /// The backend `from` died under a request, which is run again on the other one.
   static void CountRetry(FunctionCounts& counts, Backend from);
+  /// An outbound request of the function ended.
+  static void CountEgress(FunctionCounts& counts, EgressResult result);
   /// One start of a container ended; `outcome` is a word ("ready", "exited", "timeout", ...).
   void CountBoot(std::string_view outcome, Microseconds boot_time);
   /// A request was answered before a backend was chosen: bad request, unknown function, a route

@@ -31,6 +31,15 @@ TEST(Metrics, AnInvocationIsCountedByFunctionBackendStartAndOutcome) {
   EXPECT_THAT(text, Not(HasSubstr("outcome=\"timeout\"")));
 }
 
+TEST(Metrics, OutboundRequestsAreCountedByFunctionAndResult) {
+  Metrics metrics;
+  Metrics::CountEgress(*metrics.Of(kHello), EgressResult::kForbidden);
+  const std::string text = metrics.Serialize();
+  EXPECT_THAT(text, HasSubstr("hybridserve_egress_requests_total{function=\"hello\",result="
+                              "\"forbidden\"} 1"));
+  EXPECT_THAT(text, Not(HasSubstr("result=\"ok\"")));
+}
+
 TEST(Metrics, RetriesAreCountedByFunctionAndByTheBackendThatDied) {
   Metrics metrics;
   Metrics::CountRetry(*metrics.Of(kHello), Backend::kWasm);

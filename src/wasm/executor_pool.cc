@@ -57,7 +57,8 @@ Result<std::string> LoadOf(const Deployed& function) {
   load.run_timeout_us = static_cast<uint64_t>(
       duration_cast<std::chrono::microseconds>(manifest.limits.run_timeout).count());
   for (const auto& [name, value] : function.environment) {
-    if (IsCgiVariable(name) || value.find('\0') != std::string::npos) continue;
+    if (IsCgiVariable(name) || name == kProxyVariable) continue;
+    if (value.find('\0') != std::string::npos) continue;
     load.environment.append(name).append("=").append(value).push_back('\0');
     ++load.environment_count;
   }
@@ -153,8 +154,13 @@ struct ExecutorPool::Impl : std::enable_shared_from_this<ExecutorPool::Impl> {
   Awaitable<WasmResult> Run(std::shared_ptr<Impl> self, WasmInvocation invocation);
   Awaitable<> Send(const WasmInvocation& invocation, const Entry& entry,
                    const ExecutorLink::Call& call);
+  // The descriptors of one invocation, besides those of its code; -1: it has none.
+  struct Extra {
+    int body_file = -1;
+    int socket = -1;
+  };
   Result<> SendOnce(const WasmInvocation& invocation, const Entry& entry,
-                    const ExecutorLink::Call& call, int body_file);
+                    const ExecutorLink::Call& call, Extra extra);
   Awaitable<WasmResult> Answer(const Deployed& function, ExecutorLink::Call& call);
   void Observe(const WasmInvocation& invocation, const ExecutorLink::Call& call);
 
@@ -198,7 +204,7 @@ Awaitable<EntryPtr> ExecutorPool::Impl::MakeEntry(DeployedPtr function) {
 }
 
 Result<> ExecutorPool::Impl::SendOnce(const WasmInvocation& invocation, const Entry& entry,
-                                      const ExecutorLink::Call& call, int body_file) {
+                                      const ExecutorLink::Call& call, Extra extra) {
   variables.clear();
   InvokeMessage head{.id = call.id, .module = entry.number, .body_bytes = invocation.body.size()};
   head.variable_count = AppendCgiVariables(*invocation.head, invocation.body.size(), variables);
@@ -216,10 +222,14 @@ Result<> ExecutorPool::Impl::SendOnce(const WasmInvocation& invocation, const En
     for (const UniqueFd& folder : entry.folders) fds[fd_count++] = folder.get();
   }
   std::string_view inline_body = invocation.body;
-  if (body_file >= 0) {
+  if (extra.body_file >= 0) {
     head.body_in_file = true;
     inline_body = {};
-    fds[fd_count++] = body_file;
+    fds[fd_count++] = extra.body_file;
+  }
+  if (extra.socket >= 0) {
+    head.socket = true;
+    fds[fd_count++] = extra.socket;
   }
   const std::array<char, kInvokeHeadBytes> bytes = EncodeInvokeHead(head);
   const std::array<std::string_view, 4> parts{std::string_view(bytes.data(), bytes.size()),
@@ -236,8 +246,15 @@ Awaitable<> ExecutorPool::Impl::Send(const WasmInvocation& invocation, const Ent
     if (!made) co_return tl::unexpected<Error>(made.error());
     body_file = std::move(*made);
   }
+  UniqueFd socket;  // The executor's from here on: ours closes when it is sent.
+  if (options.proxy && !invocation.function->manifest.network.empty()) {
+    Result<UniqueFd> made = options.proxy(invocation.function);
+    if (!made) co_return tl::unexpected<Error>(made.error());
+    socket = std::move(*made);
+  }
+  const Extra extra{body_file.get(), socket.get()};
   while (true) {
-    Result<> sent = SendOnce(invocation, entry, call, body_file.get());
+    Result<> sent = SendOnce(invocation, entry, call, extra);
     if (sent || sent.error().code != Code::kUnavailable) co_return sent;
     co_await entry.link->Writable();
     const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;

@@ -27,6 +27,14 @@
 
 namespace hybridserve {
 
+/// The environment variable by which the executor tells a guest its descriptor of the node's
+/// forward proxy; a manifest cannot set it.
+inline constexpr char kProxyVariable[] = "HYBRIDSERVE_PROXY_FD";
+
+/// Makes the guest's end of a connection to the node's forward proxy, for one invocation of a
+/// function with `[network]`; a stream socket.
+using ProxySource = std::function<Result<UniqueFd>(const DeployedPtr&)>;
+
 struct ExecutorPoolOptions {
   std::string engine = "wasmtime";
   uint32_t threads = 32;               ///< Guests at once, in one executor and on the node.
@@ -35,6 +43,7 @@ struct ExecutorPoolOptions {
   std::filesystem::path aot_key_file;
   std::chrono::milliseconds compile_timeout{120000};  ///< Of one module. 1 s to 1 h.
   std::chrono::milliseconds kill_grace{2000};  ///< Past a guest's deadline.
+  ProxySource proxy;  ///< Absent: no guest gets a connection to it.
 };
 
 /// Observers; all default to doing nothing.

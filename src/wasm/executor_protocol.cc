@@ -21,7 +21,7 @@ struct InvokeHead {
   uint8_t version;
   uint8_t kind;
   uint8_t body_in_file;
-  uint8_t reserved;
+  uint8_t socket;
   uint32_t variable_count;
   uint64_t id;
   uint64_t module;
@@ -149,7 +149,7 @@ std::array<char, kInvokeHeadBytes> EncodeInvokeHead(const InvokeMessage& invoke)
       .version = kExecutorProtocolVersion,
       .kind = kInvokeKind,
       .body_in_file = static_cast<uint8_t>(invoke.body_in_file),
-      .reserved = 0,
+      .socket = static_cast<uint8_t>(invoke.socket),
       .variable_count = invoke.variable_count,
       .id = invoke.id,
       .module = invoke.module,
@@ -172,7 +172,8 @@ Result<InvokeMessage> DecodeInvoke(std::string_view datagram) {
                        .module = head.module,
                        .variable_count = head.variable_count,
                        .body_bytes = head.body_bytes,
-                       .body_in_file = head.body_in_file != 0};
+                       .body_in_file = head.body_in_file != 0,
+                       .socket = head.socket != 0};
   invoke.load = Take(datagram, head.load_bytes);
   invoke.request_variables = Take(datagram, head.variable_bytes);
   invoke.body = datagram;

@@ -9,7 +9,7 @@
 // Invoke of a module carries its Load, with the native code's descriptor, until one of them has
 // succeeded; then the number alone is enough. Bodies over ipc::kMaxInlineBytes travel as a memfd.
 //
-// Invoke   head | load | request variables | body        + [code, folders...] [body]
+// Invoke   head | load | request variables | body        + [code, folders...] [body] [socket]
 // Outcome  head | message | log | output                 + [output]
 // Control  head
 //
@@ -69,7 +69,8 @@ struct InvokeMessage {
   uint32_t variable_count = 0;
   uint64_t body_bytes = 0;
   std::string_view body;      ///< Empty when it travels in a descriptor.
-  bool body_in_file = false;  ///< The last descriptor holds it.
+  bool body_in_file = false;  ///< The last descriptor but the socket's holds it.
+  bool socket = false;        ///< The last descriptor is a stream socket for the guest.
 };
 
 inline constexpr size_t kInvokeHeadBytes = 48;

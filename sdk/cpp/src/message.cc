@@ -3,22 +3,12 @@
 #include <algorithm>
 #include <array>
 
+#include "syntax.h"
+
 namespace hs::internal {
 namespace {
 
 char LowerChar(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-bool IsToken(std::string_view name) {
-  return !name.empty() && std::ranges::all_of(name, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-  });
-}
-
-bool IsFieldValue(std::string_view value) {
-  return std::ranges::all_of(value,
-                             [](unsigned char c) { return c == '\t' || (c >= 0x20 && c != 0x7f); });
-}
 
 /// A name that CGI can carry: X_A and X-A would be the same variable there. `Proxy` would become
 /// HTTP_PROXY, which libraries take for a setting (CVE-2016-5385).

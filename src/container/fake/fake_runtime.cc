@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -54,6 +55,7 @@ asio::awaitable<bool> ReadChunks(FakeSocket& socket, std::string& buffer, std::s
 }  // namespace
 
 struct FakeRuntime::Container {
+  std::map<uint16_t, UniqueFd> listeners;  // Of Listen; copies of what the caller got.
   ContainerId id;
   ContainerSpec spec;
   FakeProgram program;
@@ -229,6 +231,36 @@ Awaitable<UniqueFd> FakeRuntime::Connect(ContainerId id) {
   co_return theirs;
 }
 
+Awaitable<UniqueFd> FakeRuntime::Listen(ContainerId id, uint16_t port) {
+  co_await Pause(std::chrono::microseconds(0));
+  Container* container = Find(id);
+  if (container == nullptr) {
+    co_return Fail(Code::kNotFound, "no container " + std::to_string(id.value));
+  }
+  if (container->listeners.contains(port)) {
+    co_return Fail(Code::kConflict, "port " + std::to_string(port) + " is taken");
+  }
+  UniqueFd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const sockaddr_un unnamed{.sun_family = AF_UNIX, .sun_path = {}};  // The kernel finds a name.
+  if (::bind(listener.get(), reinterpret_cast<const sockaddr*>(&unnamed), sizeof(sa_family_t)) != 0 ||
+      ::listen(listener.get(), 8) != 0) {
+    co_return FailErrno("listen");
+  }
+  container->listeners[port] = UniqueFd(::fcntl(listener.get(), F_DUPFD_CLOEXEC, 3));
+  co_return listener;
+}
+
+UniqueFd FakeRuntime::Dial(ContainerId id, uint16_t port) const {
+  const Container* container = Find(id);
+  if (container == nullptr || !container->listeners.contains(port)) return {};
+  sockaddr_un address{};
+  socklen_t size = sizeof address;
+  ::getsockname(container->listeners.at(port).get(), reinterpret_cast<sockaddr*>(&address), &size);
+  UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0) return {};
+  return socket;
+}
+
 Awaitable<SandboxUsage> FakeRuntime::Stats(ContainerId id) {
   co_await Pause(std::chrono::microseconds(0));
   Container* container = Find(id);
@@ -275,6 +307,7 @@ void FakeRuntime::EndProcess(Container& container) {
   container.listen_later.Cancel();
   container.exit_later.Cancel();
   container.CloseSockets();
+  container.listeners.clear();
   container.log.Reset();
 }
 

@@ -80,6 +80,8 @@ class FakeRuntime : public ContainerRuntime {
   /// Closes the container's side of every open connection.
   void CloseConnections(ContainerId id);
   void WriteLog(ContainerId id, std::string_view text);
+  /// What a container's program gets that connects to 127.0.0.1:`port` inside; none: refused.
+  UniqueFd Dial(ContainerId id, uint16_t port) const;
   /// A container of an earlier life of the server, for List.
   ContainerId AddSurvivor(ContainerSpec spec);
 
@@ -97,6 +99,7 @@ class FakeRuntime : public ContainerRuntime {
   Awaitable<ContainerId> Create() override;
   Awaitable<UniqueFd> Start(ContainerId id, ContainerSpec spec) override;
   Awaitable<UniqueFd> Connect(ContainerId id) override;
+  Awaitable<UniqueFd> Listen(ContainerId id, uint16_t port) override;
   Awaitable<SandboxUsage> Stats(ContainerId id) override;
   Awaitable<> Destroy(ContainerId id) override;
   Awaitable<std::vector<AdoptedContainer>> List() override;

@@ -1,6 +1,7 @@
 #include "container/fake/fake_runtime.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include "container/runtime_conformance.h"
 
@@ -22,6 +23,10 @@ class FakeHarness : public RuntimeHarness {
   }
   void MakeItExit(ContainerId id) override { runtime_.Exit(id, 7); }
   void MakeItEatMemory(ContainerId id) override { runtime_.Exit(id, 128 + 9, true); }
+  void MakeItKnock(ContainerId id, uint16_t port) override {
+    knocking_ = runtime_.Dial(id, port);
+    ASSERT_EQ(::send(knocking_.get(), "knock", 5, MSG_NOSIGNAL), 5);
+  }
 
  private:
   static FakeProgram Program(const ContainerSpec& spec) {
@@ -55,6 +60,7 @@ class FakeHarness : public RuntimeHarness {
   TestLoop loop_;
   SystemClock clock_{loop_.executor()};
   FakeRuntime runtime_{loop_.executor(), clock_};
+  UniqueFd knocking_;
 };
 
 MadeHarness MakeFakeHarness() {

@@ -48,6 +48,18 @@ void EatMemory() {
   }
 }
 
+// Connects to a port of its own and sends a word; the connection stays.
+void Knock(uint16_t port) {
+  const int knocking = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (::connect(knocking, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) {
+    Say(knocking, "knock");
+  }
+}
+
 // Reads what one connection has; false at its end.
 bool Answer(int connection) {
   char bytes[4096];
@@ -56,6 +68,10 @@ bool Answer(int connection) {
   const std::string_view request(bytes, static_cast<size_t>(size));
   if (request.starts_with("GET /exit ")) ::_exit(7);
   if (request.starts_with("GET /eat ")) EatMemory();
+  constexpr std::string_view kKnock = "GET /knock/";
+  if (request.starts_with(kKnock)) {
+    Knock(static_cast<uint16_t>(std::atoi(std::string(request.substr(kKnock.size())).c_str())));
+  }
   Say(connection, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
   return true;
 }

@@ -152,6 +152,11 @@ Awaitable<UniqueFd> NativeRuntime::Connect(ContainerId id) {
   co_return FailErrno("connect to " + where);
 }
 
+Awaitable<UniqueFd> NativeRuntime::Listen(ContainerId id, uint16_t port) {
+  Result<UniqueFd> listener = co_await launcher_.MakeListener(id, port);
+  co_return listener;
+}
+
 Awaitable<SandboxUsage> NativeRuntime::Stats(ContainerId id) {
   Result<SandboxUsage> usage = co_await launcher_.Stats(id);
   co_return usage;

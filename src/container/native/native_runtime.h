@@ -31,6 +31,7 @@ class NativeRuntime : public ContainerRuntime {
   Awaitable<ContainerId> Create() override;
   Awaitable<UniqueFd> Start(ContainerId id, ContainerSpec spec) override;
   Awaitable<UniqueFd> Connect(ContainerId id) override;
+  Awaitable<UniqueFd> Listen(ContainerId id, uint16_t port) override;
   Awaitable<SandboxUsage> Stats(ContainerId id) override;
   Awaitable<> Destroy(ContainerId id) override;
   Awaitable<std::vector<AdoptedContainer>> List() override;

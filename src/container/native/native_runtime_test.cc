@@ -122,6 +122,9 @@ class NativeHarness : public RuntimeHarness {
   }
   void MakeItExit(ContainerId id) override { Send(id, "GET /exit HTTP/1.1\r\n\r\n"); }
   void MakeItEatMemory(ContainerId id) override { Send(id, "GET /eat HTTP/1.1\r\n\r\n"); }
+  void MakeItKnock(ContainerId id, uint16_t port) override {
+    Send(id, "GET /knock/" + std::to_string(port) + " HTTP/1.1\r\n\r\n");
+  }
 
  private:
   void Send(ContainerId id, std::string_view request) {

@@ -61,6 +61,7 @@ std::vector<std::string> GoodRequests() {
           Raw(Verb::kCreateSandbox),
           Raw(Verb::kStartSandbox, start.bytes()),
           Request(Verb::kMakeSockets, MakeSocketsRequest{ContainerId{1}, 2}),
+          Request(Verb::kMakeListener, MakeListenerRequest{ContainerId{1}, 3128}),
           Raw(Verb::kStats, id.bytes()),
           Raw(Verb::kDestroySandbox, id.bytes()),
           Raw(Verb::kList, id.bytes()),

@@ -1,4 +1,4 @@
-// HTTP/1.1 requests (RFC 9112): the head, and the chunked coding of a body.
+// HTTP/1.1 requests (RFC 9112): the head. The chunked coding of a body is in chunked.h.
 //
 // Strict where leniency lets two parties read a message differently (request smuggling): bare
 // CR, folded lines, spaces before a colon, Content-Length beside Transfer-Encoding and unequal
@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "chunked.h"
 #include "hybridserve/function.h"
 
 namespace hs::internal {
@@ -33,25 +34,5 @@ struct ParsedHead {
   size_t length = 0;  ///< Of the head, when it is there.
 };
 ParsedHead ParseHead(std::string_view bytes, RequestHead& head);
-
-/// Takes a chunked body apart, in pieces of any size.
-class ChunkedDecoder {
- public:
-  /// Appends the data in `bytes` to `body`. Returns how many bytes belonged to the coding: all of
-  /// them, or fewer once the body is complete.
-  size_t Feed(std::string_view bytes, std::string& body);
-  [[nodiscard]] bool done() const { return state_ == State::kDone; }
-  [[nodiscard]] bool failed() const { return state_ == State::kFailed; }
-
- private:
-  enum class State : uint8_t { kSizeLine, kData, kDataEnd, kTrailer, kDone, kFailed };
-
-  void OnLine(std::string_view line);
-
-  State state_ = State::kSizeLine;
-  uint64_t left_ = 0;  ///< Of the chunk's data.
-  std::string line_;   ///< The unfinished line.
-  size_t trailer_bytes_ = 0;
-};
 
 }  // namespace hs::internal
