@@ -36,6 +36,21 @@ std::shared_ptr<Deployed> Function(const std::string& name, int64_t revision = 1
   return function;
 }
 
+// What serves a container's outbound connections: only that it lives is of interest.
+class CountedService : public NetworkService {
+ public:
+  CountedService(UniqueFd listener, int& alive) : listener_(std::move(listener)), alive_(alive) {
+    alive_ += listener_ ? 1 : 0;
+  }
+  ~CountedService() override { --alive_; }
+  CountedService(const CountedService&) = delete;
+  CountedService& operator=(const CountedService&) = delete;
+
+ private:
+  UniqueFd listener_;
+  int& alive_;
+};
+
 class WarmPoolTest : public testing::Test {
  protected:
   WarmPool& Pool() {
@@ -50,6 +65,9 @@ class WarmPoolTest : public testing::Test {
       };
       WarmPoolParts parts;
       parts.clock = &clock_;
+      parts.network = [this](UniqueFd listener, const DeployedPtr&) {
+        return std::make_unique<CountedService>(std::move(listener), services_);
+      };
       pool_ = std::make_unique<WarmPool>(loop_.executor(), runtime_, options_, events, parts);
     }
     return *pool_;
@@ -85,6 +103,7 @@ class WarmPoolTest : public testing::Test {
   std::vector<std::string> boots_;
   std::vector<std::string> lines_;
   int slots_freed_ = 0;
+  int services_ = 0;  // That are alive.
   std::unique_ptr<WarmPool> pool_;
 };
 
@@ -117,6 +136,41 @@ TEST_F(WarmPoolTest, GivesTheContainerItsLabelPortAndLimits) {
   EXPECT_EQ(spec->sandbox.memory_bytes, 123 << 20);
   EXPECT_EQ(spec->sandbox.environment.at("KEY"), "value");
   EXPECT_EQ(spec->port, 8080);
+}
+
+TEST_F(WarmPoolTest, AFunctionWithNetworkHasItServedAsLongAsItsContainerLives) {
+  auto f = Function("f");
+  f->manifest.network = {"a.example.com"};
+  Warm(f);
+  EXPECT_EQ(services_, 1);
+  const ContainerId id = runtime_.ids().at(0);
+  EXPECT_TRUE(runtime_.Dial(id, kProxyPort));
+  for (const char* name : {"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"}) {
+    EXPECT_EQ(runtime_.Spec(id)->sandbox.environment.at(name), "http://127.0.0.1:3128");
+  }
+  runtime_.Exit(id, 1);
+  loop_.Settle();
+  EXPECT_EQ(services_, 0);
+}
+
+TEST_F(WarmPoolTest, AFunctionWithoutNetworkHasNone) {
+  const DeployedPtr f = Function("f");
+  Warm(f);
+  EXPECT_EQ(services_, 0);
+  EXPECT_FALSE(runtime_.Dial(runtime_.ids().at(0), kProxyPort));
+  EXPECT_FALSE(runtime_.Spec(runtime_.ids().at(0))->sandbox.environment.contains("HTTP_PROXY"));
+}
+
+TEST_F(WarmPoolTest, AnAdoptedContainerHasItsNetworkAgain) {
+  auto f = Function("f");
+  f->manifest.network = {"a.example.com"};
+  ContainerSpec spec;
+  spec.sandbox.label = "f@1";
+  runtime_.AddSurvivor(spec);
+  const auto adopted = loop_.Run(Pool().Adopt([&f](std::string_view) -> DeployedPtr { return f; }));
+  EXPECT_TRUE(adopted);
+  EXPECT_EQ(Pool().Look(*f).ready, 1);
+  EXPECT_EQ(services_, 1);
 }
 
 TEST_F(WarmPoolTest, ForwardsOverTheConnectionThatFoundItReady) {
