@@ -112,9 +112,10 @@ uint32_t Wasi::EnvironSizesGet(Memory m, Arguments a) {
 uint32_t Wasi::EnvironGet(Memory m, Arguments a) {
   uint64_t pointers = a[0];
   uint64_t buffer = a[1];
+  const StringBlock own{socket_variable_, socket_variable_.empty() ? 0u : 1u};
   const bool ok = WriteBlock(m, invocation_.request_variables, pointers, buffer) &&
                   WriteBlock(m, invocation_.environment, pointers, buffer) &&
-                  WriteBlock(m, {socket_variable_, socket_variable_.empty() ? 0u : 1u}, pointers, buffer);
+                  WriteBlock(m, own, pointers, buffer);
   return Code(ok ? Errno::kSuccess : Errno::kFault);
 }
 

@@ -2,10 +2,10 @@
 //
 // A command sees: no arguments but its name, the environment it was given, the request's body on
 // descriptor 0, its answer on 1, its log on 2, clocks, random numbers, and the folders it was
-// granted, as preopened directories from 3 on, then a private /tmp (scratch.h) unless a granted folder
-// has that path. Behind those lies one connected stream socket where the invocation has one (to the
-// node's forward proxy), and a variable that tells its number; a guest makes no others. A guest that
-// sleeps or waits for its socket can be ended at any time.
+// granted, as preopened directories from 3 on, then a private /tmp (scratch.h) unless a granted
+// folder has that path. Behind those lies one connected stream socket where the invocation has one
+// (to the node's forward proxy), and a variable that tells its number; a guest makes no others. A
+// guest that sleeps or waits for its socket can be ended at any time.
 //
 // Paths are resolved by the kernel below the granted folder (openat2 with RESOLVE_BENEATH): neither
 // ".." nor a symbolic link leads out of it. Only regular files and directories can be opened.

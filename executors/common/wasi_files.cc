@@ -1,5 +1,5 @@
-// Descriptors of preview 1: the three streams, and files of granted folders and of /tmp; sockets are
-// in wasi_sockets.cc.
+// Descriptors of preview 1: the three streams, and files of granted folders and of /tmp; the socket
+// is in wasi_sockets.cc.
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -80,7 +80,9 @@ Stop Guard::Poll(std::span<pollfd> waited, SteadyClock::time_point when) {
       continue;
     }
     if (ready < 0 && errno == EINTR) continue;
-    for (size_t i = 0; i < count; ++i) waited[i].revents = ready > 0 ? polled[i].revents : int16_t{0};
+    for (size_t i = 0; i < count; ++i) {
+      waited[i].revents = ready > 0 ? polled[i].revents : int16_t{0};
+    }
     if (ready > 0 || SteadyClock::now() >= when) return Check();
   }
 }

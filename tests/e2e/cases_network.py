@@ -138,7 +138,7 @@ def test_container_downloads_what_it_may_also_after_the_server_was_killed():
         assert "hybridserve_boots_total{" not in own.metrics(), "the container was adopted, none was started"
 
 
-def test_hosts_that_are_not_named_are_refused_in_both_builds():
+def test_wasm_function_is_refused_what_is_not_named():
     with server() as upstream, node(config()) as own:
         own.cli("deploy", write_network(own))
         for authority in ("localhost:1", "127.0.0.2:80", "example.com", "169.254.169.254"):
