@@ -237,8 +237,8 @@ void RunExecutor(Engine& engine, const ExecutorOptions& options) {
   const Shared* workers = nullptr;
   Precedence precedence(watchdog, options.threads,
                         [&workers](uint32_t index) { StartWorker(*workers, index); });
-  const Shared shared{modules, receivers, watchdog, precedence, options.data_socket,
-                      options.scratch_folder};
+  const Shared shared{modules,    receivers,           watchdog,
+                      precedence, options.data_socket, options.scratch_folder};
   workers = &shared;
   try {
     for (uint32_t i = 0; i < options.threads; ++i) StartWorker(shared, i);

@@ -1,5 +1,6 @@
 // Removal takes no recursion and a fixed number of descriptors, however deep a guest's folders are:
-// a folder that is found in another is moved up beside it, into the parent, and emptied in its turn.
+// a folder that is found in another is moved up beside it, into the parent, and emptied in its
+// turn.
 #include "executors/common/scratch.h"
 
 #include <dirent.h>
@@ -79,6 +80,7 @@ void Scratch::End() {
   uint64_t moved = 0;
   for (uint64_t next = 0; next <= moved; ++next) {
     const std::string name = Name(next);
+    if (::unlinkat(spec_.parent, name.c_str(), AT_REMOVEDIR) == 0) continue;
     Empty(name, moved);
     (void)::unlinkat(spec_.parent, name.c_str(), AT_REMOVEDIR);
   }

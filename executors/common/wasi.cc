@@ -65,12 +65,12 @@ void Wasi::Begin(const Invocation& invocation) {
                             .fd = folder.fd,
                             .preopened = &folder});
   }
+  // The number behind the grants is /tmp's, also where there is none: what comes after it has the
+  // same number everywhere.
   scratch_.Begin(invocation.scratch);
+  Descriptor& tmp = descriptors_.emplace_back();
   if (scratch_.offered() && !IsGranted(invocation.folders, kScratchFolder.guest_path)) {
-    descriptors_.push_back({.kind = Kind::kFolder,
-                            .readable = true,
-                            .writable = true,
-                            .preopened = &kScratchFolder});
+    tmp = {.kind = Kind::kFolder, .readable = true, .writable = true, .preopened = &kScratchFolder};
   }
   started_monotonic_ns_ = ReadClock(CLOCK_MONOTONIC);
   started_cpu_ns_ = -1;

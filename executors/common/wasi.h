@@ -147,7 +147,7 @@ class Wasi {
     bool readable = false;
     bool writable = false;  // Of a folder: whether anything below it may be changed.
     uint16_t flags = 0;     // fdflags
-    int fd = -1;            // The kernel's; a preopened folder's is borrowed. -1 of a /tmp not made.
+    int fd = -1;  // The kernel's; a preopened folder's is borrowed. -1 of a /tmp not made.
     UniqueFd owned;
     Scratch::Use scratch;  // Of what lies in the guest's /tmp.
     const Folder* preopened = nullptr;

@@ -44,9 +44,9 @@ Errno OpenInScratch(Scratch& scratch, int folder, const std::string& path, int f
   if ((flags & (O_CREAT | O_TRUNC)) == 0) return OpenBeneath(folder, path, flags, mode, opened);
   UniqueFd found;
   struct stat before {};
-  const bool exists = OpenBeneath(folder, path, O_PATH | (flags & O_NOFOLLOW), 0, found) ==
-                          Errno::kSuccess &&
-                      ::fstat(found.get(), &before) == 0;
+  const bool exists =
+      OpenBeneath(folder, path, O_PATH | (flags & O_NOFOLLOW), 0, found) == Errno::kSuccess &&
+      ::fstat(found.get(), &before) == 0;
   const bool makes = !exists && (flags & O_CREAT) != 0;
   if (makes && scratch.AddName() != 0) return FromErrno(errno);
   const Errno error = OpenBeneath(folder, path, flags, mode, opened);
@@ -135,9 +135,8 @@ uint32_t Wasi::PathOpen(Memory m, Arguments a) {
   if ((fd_flags & kFdAppend) != 0) flags |= O_APPEND;
   UniqueFd opened;
   const mode_t mode = (flags & O_CREAT) != 0 ? 0666 : 0;
-  Errno error = folder->scratch
-                    ? OpenInScratch(scratch_, folder->fd, path, flags, mode, opened)
-                    : OpenBeneath(folder->fd, path, flags, mode, opened);
+  Errno error = folder->scratch ? OpenInScratch(scratch_, folder->fd, path, flags, mode, opened)
+                                : OpenBeneath(folder->fd, path, flags, mode, opened);
   if (error == Errno::kIsdir && !changes) {
     // Asked for with write access, as some C libraries do for folders too.
     error = OpenBeneath(folder->fd, path, (flags & ~O_ACCMODE) | O_RDONLY, 0, opened);

@@ -1,8 +1,9 @@
 // hybridserve-executor-wasmtime: runs guests in Wasmtime, jailed. Started by the launcher.
 //
 //   serve --threads N [--scratch]
-//                           descriptor 3: data socket, 4: control socket (wasm/executor_protocol.h),
-//                           5 with --scratch: an empty folder in which guests' /tmp are made
+//                           descriptor 3: data socket, 4: control socket
+//                           (wasm/executor_protocol.h), 5 with --scratch: an empty folder in which
+//                           guests' /tmp are made
 //   compile [--memory-limit BYTES]
 //                           descriptor 3: a .wasm file, 4: where the native code goes; prints
 //                           "memory_minimum_bytes=N". Exit status 2 and a sentence on standard
@@ -83,8 +84,8 @@ Result<> Serve(const Arguments& arguments) {
   options.threads = static_cast<uint32_t>(arguments.threads);
   TRY_ASSIGN(const std::unique_ptr<Engine> engine, MakeWasmtimeEngine(options));
   if (arguments.lockdown) TRY(sandbox::Lockdown(sandbox::Profile::kExecutor));
-  RunExecutor(*engine, {.threads = options.threads,
-                        .scratch_folder = arguments.scratch ? kScratchFd : -1});
+  RunExecutor(*engine,
+              {.threads = options.threads, .scratch_folder = arguments.scratch ? kScratchFd : -1});
 }
 
 Result<> Compile(const Arguments& arguments) {

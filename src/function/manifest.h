@@ -40,7 +40,7 @@ struct Limits {
   uint32_t queue = 128;                           ///< Requests that may wait. 0..65536.
   uint32_t pids = 128;                            ///< Processes and threads of a container. 1..32768.
   double cpu_cores = 0;                           ///< CPU of a container; 0 means no limit. 0.01..1024.
-  uint64_t disk_bytes = 64u << 20;                ///< Writable tmpfs of a container. 0..64 GiB.
+  uint64_t disk_bytes = 64u << 20;                ///< Container's tmpfs, Wasm's /tmp. 0..64 GiB.
   std::chrono::milliseconds queue_timeout{5000};  ///< Waiting for a slot.
   std::chrono::milliseconds start_timeout{10000}; ///< Waiting for a container to listen.
   std::chrono::milliseconds run_timeout{30000};   ///< From the guest's start to its last byte.
