@@ -1,6 +1,7 @@
 // Executors: the jailed processes that run Wasm. Each gets its data socket as descriptor 3, its
-// control socket as 4, and the arguments `serve --threads N`; what it writes to stderr goes to the
-// launcher's log. Its end is reported at once. As root each runs as a user of its own, so that they
+// control socket as 4, and the arguments `serve --threads N`; in a jail with namespaces also
+// `--scratch` and, as 5, a tmpfs for its guests' /tmp of a quarter of its memory. What it writes to
+// stderr goes to the launcher's log. Its end is reported at once. As root each runs as a user of its own, so that they
 // share no limit, signal or key that the kernel counts by user.
 //
 // Thread rule: one thread, the loop's.

@@ -33,8 +33,8 @@ struct JailSpec {
   std::vector<std::string> argv;
   std::vector<std::string> environment;  ///< "NAME=value"; nothing else is inherited.
   std::vector<int> fds;                  ///< Become 3, 4, ...
-  uint64_t scratch_bytes = 0;            ///< Of a tmpfs of its own, the next descriptor after `fds`;
-                                         ///< 0: none. Only with Isolation::kNamespaces.
+  uint64_t scratch_bytes = 0;  ///< Of a tmpfs of its own, the next descriptor after `fds`;
+                               ///< 0: none. Only with Isolation::kNamespaces.
   int output = -1;                       ///< Becomes stdout and stderr.
   IdMapping users;                       ///< Of its user namespace; it runs as user 0 in it,
   IdMapping groups;                      ///< and as group 0.
