@@ -1,6 +1,7 @@
-// BlockChecksum: a fast checksum over blocks of a file: FNV-1a's step (draft-eastlake-fnv) on 64-bit
-// words in four independent lanes, so that it costs little beside the file's I/O. The same blocks
-// give the same sixteen digits in both builds; cut into other blocks, the same bytes may give others.
+// BlockChecksum: a fast checksum over blocks of a file: FNV-1a's step (draft-eastlake-fnv) on
+// 64-bit words in four independent lanes, so that it costs little beside the file's I/O. The same
+// blocks give the same sixteen digits in both builds; the same bytes in other blocks may give
+// others.
 #pragma once
 
 #include <array>

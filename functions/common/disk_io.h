@@ -1,4 +1,4 @@
-// DiskIo: what FunctionBench's two disk_io workloads share: their sizes, their block and their answer.
+// DiskIo: what FunctionBench's two disk_io workloads share: sizes, block and answer.
 //
 //   file_size   MiB of the file, 1 to 128 (16)
 //   byte_size   bytes of a block, 512 to 1048576 (4096)

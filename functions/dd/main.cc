@@ -38,8 +38,7 @@ hs::Response Handle(const hs::Request& request) {
     ++blocks;
   }
   if (!copy.ok()) return copy.InsufficientStorage();
-  return hs::Response::Json("{\"bs\":" + std::to_string(block_bytes) +
-                            ",\"count\":" + std::to_string(blocks) +
-                            ",\"bytes\":" + std::to_string(sum.bytes()) + ",\"checksum\":\"" +
-                            sum.Hex() + "\"}\n");
+  return hs::Response::Json(
+      "{\"bs\":" + std::to_string(block_bytes) + ",\"count\":" + std::to_string(blocks) +
+      ",\"bytes\":" + std::to_string(sum.bytes()) + ",\"checksum\":\"" + sum.Hex() + "\"}\n");
 }

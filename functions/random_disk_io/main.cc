@@ -1,6 +1,6 @@
-// FunctionBench's random_disk_io: blocks of random bytes, written at pseudo-random offsets of a file
-// and read from others. What was never written reads as zeros, what lies behind the last byte not
-// at all.
+// FunctionBench's random_disk_io: blocks of random bytes, written at pseudo-random offsets of a
+// file and read from others. What was never written reads as zeros, what lies behind the last byte
+// not at all.
 #include <hybridserve/function.h>
 
 #include <string>

@@ -52,7 +52,8 @@ TEST(SequentialDiskIoTest, FileThatCannotBeWrittenIs507WithTheReason) {
   const functions::FileSizeLimit limit(100000);
   const hs::Response response = Ask("file_size=1");
   EXPECT_EQ(response.status, 507);
-  EXPECT_NE(response.body.find("cannot write /tmp/sequential_disk_io-"), std::string::npos) << response.body;
+  EXPECT_NE(response.body.find("cannot write /tmp/sequential_disk_io-"), std::string::npos)
+      << response.body;
 }
 
 }  // namespace

@@ -114,7 +114,8 @@ def test_both_builds_write_read_and_list_tmp_equally():
         deploy(own, container=True)
         answers = [own.get("/function/fixture/tmp", headers={"HybridServe-Route": route})
                    for route in ("wasm-only", "container-only", "wasm-only", "container-only")]
-        assert {a.body for a in answers} == {b"0 10 3 10 '0123456789' 0 0 50 0 1\n. .. a b c \n. .. c d \n0 1 0\n"}, answers
+        want = (b"0 10 3 10 '0123456789' 0 0 50 0 1\n. .. a b c \n. .. c d \n0 1 0\n")
+        assert {a.body for a in answers} == {want}, answers
         assert {a.backend for a in answers} == {"wasm", "container"}
 
 
