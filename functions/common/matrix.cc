@@ -53,15 +53,6 @@ struct Tile {
   Double2 crossed[2][2];
 };
 
-/// Steps along k in one turn of the loop. Wasmtime's check for interruption, in every turn, puts
-/// the tile into memory and back; two steps a turn halve what that costs. Natively a second step
-/// only costs registers.
-#if defined(__wasm__)
-constexpr size_t kSteps = 2;
-#else
-constexpr size_t kSteps = 1;
-#endif
-
 inline Double2 Exchanged(Double2 vector) { return Double2{vector[1], vector[0]}; }
 
 /// One step along k: four numbers of a times four of b.
@@ -92,11 +83,7 @@ void StoreTile(const Tile& tile, double* out) {
 /// Not inlined, so that the compiler has all registers for the tile.
 [[gnu::noinline]] void MultiplyPanels(const double* a, const double* b, size_t depth, double* out) {
   Tile tile{};
-  size_t k = 0;
-  for (; k + kSteps <= depth; k += kSteps) {
-    for (size_t step = 0; step < kSteps; ++step, a += kTile, b += kTile) Step(a, b, tile);
-  }
-  for (; k < depth; ++k, a += kTile, b += kTile) Step(a, b, tile);
+  for (size_t k = 0; k < depth; ++k, a += kTile, b += kTile) Step(a, b, tile);
   StoreTile(tile, out);
 }
 
