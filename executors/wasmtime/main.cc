@@ -1,6 +1,6 @@
 // hybridserve-executor-wasmtime: runs guests in Wasmtime, jailed. Started by the launcher.
 //
-//   serve --threads N [--scratch]
+//   serve --threads N [--keep-resident BYTES] [--scratch]
 //                           descriptor 3: data socket, 4: control socket
 //                           (wasm/executor_protocol.h), 5 with --scratch: an empty folder in which
 //                           guests' /tmp are made
@@ -38,6 +38,7 @@ struct Arguments {
   std::string_view verb;
   uint64_t threads = 32;
   uint64_t memory_limit_bytes = UINT64_MAX;
+  uint64_t keep_resident_bytes = WasmtimeOptions{}.keep_resident_bytes;
   bool lockdown = true;
   bool scratch = false;
 };
@@ -61,6 +62,9 @@ Result<Arguments> Parse(const std::vector<std::string_view>& words) {
       arguments.lockdown = false;
     } else if (word == "--scratch") {
       arguments.scratch = true;
+    } else if (word == "--keep-resident") {
+      TRY_ASSIGN(arguments.keep_resident_bytes, ParseNumber(word, next));
+      ++i;
     } else if (word == "--threads") {
       TRY_ASSIGN(arguments.threads, ParseNumber(word, next));
       ++i;
@@ -82,6 +86,7 @@ Result<Arguments> Parse(const std::vector<std::string_view>& words) {
 Result<> Serve(const Arguments& arguments) {
   WasmtimeOptions options;
   options.threads = static_cast<uint32_t>(arguments.threads);
+  options.keep_resident_bytes = arguments.keep_resident_bytes;
   TRY_ASSIGN(const std::unique_ptr<Engine> engine, MakeWasmtimeEngine(options));
   if (arguments.lockdown) TRY(sandbox::Lockdown(sandbox::Profile::kExecutor));
   RunExecutor(*engine,
@@ -120,7 +125,7 @@ Result<> Run(const std::vector<std::string_view>& words) {
   }
   return Fail(Code::kInvalidArgument,
               "usage: hybridserve-executor-wasmtime serve|compile|fingerprint [--threads N] "
-              "[--scratch] [--memory-limit BYTES]");
+              "[--keep-resident BYTES] [--scratch] [--memory-limit BYTES]");
 }
 
 }  // namespace

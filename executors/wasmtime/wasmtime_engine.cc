@@ -23,7 +23,6 @@ constexpr size_t kMaxTraceFrames = 8;
 // back to the kernel, which costs page faults and TLB shootdowns. Measured with a 24 KB C program:
 // 10 us a request where the kernel tells which pages were written, since only those are cleared;
 // else 17 us, and more would be cleared for nothing (docs/decisions/0004-wasm-executor.md).
-constexpr size_t kKeepWritten = 1u << 20;
 constexpr size_t kKeepBlindly = 256 * 1024;
 
 // What all our engines have in common, so that what one compiles another can map.
@@ -50,9 +49,10 @@ ConfigPtr MakeConfig(const WasmtimeOptions& options) {
   wasmtime_pooling_allocation_config_max_memory_size_set(pool, kMaxMemoryBytes);
   wasmtime_pooling_allocation_config_max_core_instance_size_set(pool, kMaxInstanceBytes);
   wasmtime_pooling_allocation_config_max_unused_warm_slots_set(pool, instances);
-  const size_t keep = hybridserve_pooling_pagemap_scan(pool) ? kKeepWritten : kKeepBlindly;
+  const size_t keep =
+      hybridserve_pooling_pagemap_scan(pool) ? options.keep_resident_bytes : kKeepBlindly;
   wasmtime_pooling_allocation_config_linear_memory_keep_resident_set(pool, keep);
-  wasmtime_pooling_allocation_config_table_keep_resident_set(pool, keep);
+  wasmtime_pooling_allocation_config_table_keep_resident_set(pool, kKeepBlindly);
   wasmtime_pooling_allocation_strategy_set(config.get(), pool);
   return config;
 }

@@ -16,6 +16,9 @@ namespace hybridserve {
 
 struct WasmtimeOptions {
   uint32_t threads = 32;  ///< Instances at once.
+  /// Of each instance's memory, what it wrote and stays resident for the next one. Only where the
+  /// kernel tells which pages were written; else less is kept.
+  uint64_t keep_resident_bytes = 1u << 20;
 };
 
 /// Errors: kInternal the engine could not be made.

@@ -43,6 +43,14 @@ TEST(ParametersTest, SaysTheFirstThingThatIsWrong) {
   }
 }
 
+TEST(ParametersTest, AValueOfAnyDepthIsWrong) {
+  const hs::Request request =
+      Json("{\"n\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}");
+  Parameters parameters(request);
+  parameters.Integer("n", 1, 1, 10);
+  EXPECT_EQ(parameters.wrong(), "n: give a whole number from 1 to 10");
+}
+
 TEST(ParametersTest, ABodyThatIsNoJsonObjectIsWrong) {
   for (const char* body : {"{", "[1]", "7", "{\"n\": 1}}"}) {
     const hs::Request request = Json(body);

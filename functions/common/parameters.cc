@@ -19,7 +19,12 @@ Parameters::Parameters(const hs::Request& request) : request_(request) {
     return;
   }
   for (const auto& [name, value] : body.items()) {
-    body_[name] = value.is_string() ? value.get<std::string>() : value.dump();
+    // What is no plain value is none that a parameter could have; its depth is up to the client.
+    if (value.is_structured()) {
+      body_[name] = "{}";
+    } else {
+      body_[name] = value.is_string() ? value.get<std::string>() : value.dump();
+    }
   }
 }
 

@@ -26,6 +26,15 @@ Result<std::pair<UniqueFd, UniqueFd>> MakeDataPair() {
   return pair;
 }
 
+/// What an instance may leave resident for the next one: all of them together a share of the
+/// executor's memory, since an idle executor holds it, too.
+uint64_t KeepResidentBytes(const ExecutorSpec& spec) {
+  constexpr uint64_t kShare = 8;
+  constexpr uint64_t kLeast = 1ull << 20;
+  constexpr uint64_t kMost = 16ull << 20;
+  return std::clamp(spec.memory_bytes / kShare / spec.threads, kLeast, kMost);
+}
+
 uint64_t ScratchBytes(uint64_t memory_bytes) {
   return memory_bytes == 0 ? kScratchBytesWithoutLimit : memory_bytes / kScratchShare;
 }
@@ -54,7 +63,8 @@ Result<StartedExecutor> Executors::Start(const ExecutorSpec& spec) {
         {.memory_bytes = spec.memory_bytes, .pids = spec.threads + kExtraPids}));
   }
   jail.host_name = "executor";
-  jail.argv = {program, "serve", "--threads", std::to_string(spec.threads)};
+  jail.argv = {program, "serve", "--threads", std::to_string(spec.threads), "--keep-resident",
+               std::to_string(KeepResidentBytes(spec))};
   jail.fds = {data.second.get(), control.second.get()};
   if (jail.isolation == sandbox::Isolation::kNamespaces) {
     jail.scratch_bytes = ScratchBytes(spec.memory_bytes);
