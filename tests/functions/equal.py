@@ -21,8 +21,8 @@ def differences(function):
     for request in requests:
         answers = {build: function.ask(build, request) for build in function.builds()}
         first, *others = answers.items()
-        if first[1].status >= 500:
-            found.append(f"{request.label}: {first[0]} answers {first[1]}")
+        found += [f"{request.label}: the node answers for {build}: {answer}" for build, answer in answers.items()
+                  if answer.body.startswith(b'{"error":{"code":')]
         for build, answer in others:
             for what in ("status", "body"):
                 if getattr(answer, what) != getattr(first[1], what):
