@@ -212,7 +212,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"RelativeSecret", With("[secrets]\nT = \"token\"\n"),
                 "hello/function.toml:5: secrets: 'token' is not an absolute path"},
         BadCase{"NetworkHostWithAScheme", With("[network]\nallow = [\n\"a.b\",\n\"http://a.b\"]\n"),
-                "hello/function.toml:8: network.allow: 'http://a.b'"},
+                "hello/function.toml:7: network.allow: 'http://a.b' is a URL; write HOST or HOST:PORT"},
         BadCase{"NetworkOfEveryHost", With("[network]\nallow = [\"*\"]\n"), "name the hosts"},
         BadCase{"FolderWithDots", With("[[folders]]\nhost = \"/a/../b\"\nguest = \"/b\"\n"),
                 "hello/function.toml:5: folders[0].host: the path '/a/../b' has '..'"}),

@@ -123,6 +123,9 @@ Result<NetworkPattern> ParseNetworkPattern(std::string_view text, NetworkScope s
     if (scope == NetworkScope::kNode) return pattern;
     return Bad(text, "means every host, which only the node's configuration may say; name the hosts");
   }
+  if (text.find('/') != std::string_view::npos) {
+    return Bad(text, "is a URL; write HOST or HOST:PORT");
+  }
   const std::optional<Parts> parts = Split(text);
   if (!parts) return Bad(text, "is not HOST or HOST:PORT");
   if (!parts->port) {

@@ -77,6 +77,8 @@ def built_network():
                 shutil.copytree(ROOT / "functions" / name, pathlib.Path(folder) / name,
                                 ignore=shutil.ignore_patterns("build"))
             built = pathlib.Path(folder) / "network"
+            manifest = (built / "function.toml").read_text().replace('variants = ["debian"]\n', "")
+            (built / "function.toml").write_text(manifest)
             made = subprocess.run([BIN / "hybridserve", "build", built], capture_output=True, text=True)
             assert made.returncode == 0, made.stdout + made.stderr
             os.utime(built)
