@@ -156,7 +156,7 @@ def test_a_request_is_run_once_more_and_not_twice():
 
 def test_kills_in_random_order_lose_nothing_and_leave_nothing():
     need_root()
-    sys.path[:0] = [str(ROOT / "tests/walls"), str(ROOT / "tests/walls/parts")]
+    sys.path[:0] = [str(ROOT / folder) for folder in ("tests/walls", "tests/walls/parts", "bench")]
     import kills
     from table import Table
     with tempfile.TemporaryDirectory() as folder:
