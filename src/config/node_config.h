@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "function/engines.h"
 #include "function/manifest.h"
 
 namespace hybridserve {
@@ -50,6 +51,7 @@ struct NodeConfig {
 
   // [wasm]
   uint32_t wasm_threads = 32;                ///< Guests at once in one executor. 1..256.
+  EngineChoice engine;  ///< Of functions that name none; empty fields: defaults.
   uint64_t wasm_memory_bytes = 0;            ///< Of one executor; 0 means half of the machine's.
   std::chrono::milliseconds compile_timeout{120000};  ///< Of one module's compile; then refused.
   std::vector<std::string> allowed_folders;  ///< Host folders (and below) that manifests may grant.

@@ -50,6 +50,8 @@ max_blob = "1GiB"
 default = "wasm-only"
 allow_route_header = true
 [wasm]
+engine = "wasmer"
+compiler = "singlepass"
 threads = 4
 memory = "2GiB"
 allowed_folders = ["/srv/data", "/opt"]
@@ -82,6 +84,7 @@ access = "all"
   EXPECT_EQ(config->max_blob_bytes, 1u << 30);
   EXPECT_EQ(config->policy, PolicyKind::kWasmOnly);
   EXPECT_TRUE(config->allow_route_header);
+  EXPECT_EQ(config->engine, (EngineChoice{"wasmer", "singlepass"}));
   EXPECT_EQ(config->wasm_threads, 4u);
   EXPECT_EQ(config->wasm_memory_bytes, uint64_t{2} << 30);
   EXPECT_EQ(config->allowed_folders, (std::vector<std::string>{"/srv/data", "/opt"}));

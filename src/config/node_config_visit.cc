@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "function/manifest_visit.h"
 #include "function/network_pattern.h"
 #include "function/units.h"
 
@@ -150,6 +151,7 @@ void VisitNodeConfig(SettingsVisitor& v, NodeConfig& config) {
     v.Flag("allow_route_header", config.allow_route_header);
   });
   v.Section("wasm", [&v, &config] {
+    VisitEngineChoice(v, config.engine);
     v.Count("threads", config.wasm_threads, 1, 256);
     v.Size("memory", config.wasm_memory_bytes, 0, 64 * kTiB);
     v.Duration("compile_timeout", config.compile_timeout, 1s, 1h);

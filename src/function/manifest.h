@@ -15,6 +15,7 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "function/engines.h"
 
 namespace hybridserve {
 
@@ -59,6 +60,7 @@ struct WasmBuild {
   std::string module;                 ///< Path of the .wasm file, relative to the manifest.
   std::string build;                  ///< Shell command of `hybridserve build`; empty: nothing to do.
   AotTime aot = AotTime::kDeploy;
+  EngineChoice engine;  ///< What it runs in; empty fields: the node's, the default.
   bool operator==(const WasmBuild&) const = default;
 };
 

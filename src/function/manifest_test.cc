@@ -24,6 +24,8 @@ idempotent = true
 module = "hello.wasm"
 build = "make hello.wasm"
 aot = "first-run"
+engine = "wasmtime"
+compiler = "winch"
 
 [container]
 image = "hello.tar"
@@ -78,7 +80,8 @@ Manifest Full() {
   manifest.hosts = {"hello.example.com"};
   manifest.policy = PolicyKind::kWasmOnly;
   manifest.idempotent = true;
-  manifest.wasm = WasmBuild{"hello.wasm", "make hello.wasm", AotTime::kFirstRun};
+  manifest.wasm =
+      WasmBuild{"hello.wasm", "make hello.wasm", AotTime::kFirstRun, {"wasmtime", "winch"}};
   manifest.container = ContainerBuild{
       "hello.tar", "make image", "hello", "debian", {"scratch"}, true, {"/function", "--serve"},
       true};
@@ -195,6 +198,11 @@ INSTANTIATE_TEST_SUITE_P(
                 "hello/function.toml:2: policy is 'wasm'; write one of: paper, wasm-only, "
                 "container-only"},
         BadCase{"MisspeltAot", With("aot = \"deplyo\"\n"), "did you mean \"deploy\"?"},
+        BadCase{"UnknownEngine", With("engine = \"v8\"\n"),
+                "there is no engine 'v8'; there are wasmtime, wasmer and wasmedge"},
+        BadCase{"CompilerOfAnotherEngine", With("engine = \"wasmer\"\ncompiler = \"winch\"\n"),
+                "wasmer has no compiler 'winch'"},
+        BadCase{"CompilerWithoutEngine", With("compiler = \"llvm\"\n"), "write engine, too"},
         BadCase{"HostWithPort", "name = \"a\"\nhosts = [\"a.b:80\"]\n[wasm]\nmodule = \"a\"\n",
                 "hello/function.toml:2: hosts: the host name 'a.b:80' may have"},
         BadCase{"EmptyHostPart", "name = \"a\"\nhosts = [\"a..b\"]\n[wasm]\nmodule = \"a\"\n",
@@ -211,8 +219,9 @@ INSTANTIATE_TEST_SUITE_P(
                 "environment: the text holds a zero byte"},
         BadCase{"RelativeSecret", With("[secrets]\nT = \"token\"\n"),
                 "hello/function.toml:5: secrets: 'token' is not an absolute path"},
-        BadCase{"NetworkHostWithAScheme", With("[network]\nallow = [\n\"a.b\",\n\"http://a.b\"]\n"),
-                "hello/function.toml:7: network.allow: 'http://a.b' is a URL; write HOST or HOST:PORT"},
+        BadCase{
+            "NetworkHostWithAScheme", With("[network]\nallow = [\n\"a.b\",\n\"http://a.b\"]\n"),
+            "hello/function.toml:7: network.allow: 'http://a.b' is a URL; write HOST or HOST:PORT"},
         BadCase{"NetworkOfEveryHost", With("[network]\nallow = [\"*\"]\n"), "name the hosts"},
         BadCase{"FolderWithDots", With("[[folders]]\nhost = \"/a/../b\"\nguest = \"/b\"\n"),
                 "hello/function.toml:5: folders[0].host: the path '/a/../b' has '..'"}),

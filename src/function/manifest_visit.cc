@@ -114,6 +114,7 @@ void VisitWasm(SettingsVisitor& v, WasmBuild& wasm) {
   v.Text("module", wasm.module, CheckPath);
   v.Text("build", wasm.build, CheckLine);
   v.Choice<AotTime>("aot", wasm.aot, kAotTimes);
+  VisitEngineChoice(v, wasm.engine);
   if (wasm.module.empty()) v.Complain("module", "[wasm] needs module, the path of the .wasm file");
 }
 
@@ -250,6 +251,15 @@ void CheckTogether(SettingsVisitor& v, const Manifest& manifest) {
 }
 
 }  // namespace
+
+void VisitEngineChoice(SettingsVisitor& v, EngineChoice& choice) {
+  v.Text("engine", choice.engine,
+         [](std::string_view text) { return CheckEngineChoice(text, ""); });
+  v.Text("compiler", choice.compiler, CheckLine);
+  if (const auto known = CheckEngineChoice(choice.engine, choice.compiler); !known) {
+    v.Complain("compiler", known.error().message);
+  }
+}
 
 void VisitManifest(SettingsVisitor& v, Manifest& manifest) {
   v.Text("name", manifest.name.value, CheckFunctionName);

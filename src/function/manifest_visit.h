@@ -11,6 +11,9 @@ namespace hybridserve {
 
 void VisitManifest(SettingsVisitor& visitor, Manifest& manifest);
 
+/// The keys engine and compiler of a [wasm] section, a function's or a node's.
+void VisitEngineChoice(SettingsVisitor& visitor, EngineChoice& choice);
+
 /// Reads, checks and completes a manifest from a parsed document; `document` names it in errors.
 Result<Manifest> ManifestFromSettings(const SettingsNode& root, std::string_view document);
 

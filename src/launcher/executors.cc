@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "function/engines.h"
 #include "ipc/seqpacket.h"
 #include "launcher/programs.h"
 
@@ -47,7 +48,7 @@ Result<StartedExecutor> Executors::Start(const ExecutorSpec& spec) {
   if (entries_.size() >= kMaxExecutors) return Fail(Code::kUnavailable, "too many executors");
   const uint64_t id = next_id_++;
   const std::string name = "executor-" + std::to_string(id);
-  const std::string program = "hybridserve-executor-" + spec.engine;
+  const std::string program = ExecutorProgram(spec.engine);
   const uint32_t uid = FreeUid();
   sandbox::JailSpec jail = BaseJail(host_, uid, 1);
   if (host_.root) jail.groups = {0, kExecutorUid, 1};
@@ -63,8 +64,10 @@ Result<StartedExecutor> Executors::Start(const ExecutorSpec& spec) {
         {.memory_bytes = spec.memory_bytes, .pids = spec.threads + kExtraPids}));
   }
   jail.host_name = "executor";
-  jail.argv = {program, "serve", "--threads", std::to_string(spec.threads), "--keep-resident",
-               std::to_string(KeepResidentBytes(spec))};
+  jail.argv = {program,           "serve",
+               "--compiler",      spec.compiler,
+               "--threads",       std::to_string(spec.threads),
+               "--keep-resident", std::to_string(KeepResidentBytes(spec))};
   jail.fds = {data.second.get(), control.second.get()};
   if (jail.isolation == sandbox::Isolation::kNamespaces) {
     jail.scratch_bytes = ScratchBytes(spec.memory_bytes);
@@ -76,7 +79,8 @@ Result<StartedExecutor> Executors::Start(const ExecutorSpec& spec) {
   TRY_ASSIGN(entry.child, sandbox::StartJailed(jail));
   entry.log = std::make_unique<LineLog>(loop_, std::move(output.first), name);
   TRY(loop_.Watch(entry.child.pidfd.get(), EventLoop::Interest::kRead, [this, id] { OnEnd(id); }));
-  spdlog::debug("{} ({}, domain '{}') is process {}", name, program, spec.domain, entry.child.pid);
+  spdlog::debug("{} ({} {}, domain '{}') is process {}", name, program, spec.compiler, spec.domain,
+                entry.child.pid);
   entries_.emplace(id, std::move(entry));
   StartedExecutor started;
   started.id = ExecutorId{id};

@@ -215,12 +215,22 @@ TEST_F(LauncherTest, RequestsOutOfRangeAreRefusedByName) {
                                             {"serve"},
                                             {"compile", "--no-lockdown"},
                                             {"--no-lockdown", "compile"},
-                                            {"fingerprint", ""}};
+                                            {"fingerprint", ""},
+                                            {"compile", "--compiler"},
+                                            {"compile", "--compiler", ""},
+                                            {"compile", "--compiler", "llvm"},
+                                            {"compile", "--memory-limit", "cranelift"},
+                                            {"compile", "--compiler", "winch", "--no-lockdown"}};
   for (const auto& arguments : wrong) {
     JobSpec job = Compile();
     job.arguments = arguments;
     EXPECT_THAT(Wait(client_->RunJob(job, {})).error().message,
-                HasSubstr("'compile' or 'fingerprint' alone"));
+                HasSubstr("'compile' or 'fingerprint' and perhaps a compiler"));
+  }
+  for (const char* compiler : {"", "llvm", "--no-lockdown"}) {
+    ExecutorSpec spec;
+    spec.compiler = compiler;
+    EXPECT_THAT(Wait(client_->StartExecutor(spec)).error().message, HasSubstr("compiler"));
   }
   JobSpec boundless = Compile();
   boundless.memory_bytes = 0;

@@ -25,6 +25,7 @@ struct LauncherAbilities {
 
 struct ExecutorSpec {
   std::string engine = "wasmtime";  ///< Program hybridserve-executor-ENGINE beside the launcher's.
+  std::string compiler = "cranelift";  ///< One of the engine's (function/engines.h).
   std::string domain;               ///< Trust domain, for names and logs.
   uint32_t threads = 32;
   uint64_t memory_bytes = 0;  ///< Of the whole process; 0: no limit.
@@ -46,8 +47,9 @@ struct JobResult {
 };
 
 struct JobSpec {
-  std::string program;                 ///< "hybridserve-executor-wasmtime" only.
-  std::vector<std::string> arguments;  ///< "compile" or "fingerprint", nothing else.
+  std::string program;  ///< Of an engine: "hybridserve-executor-wasmtime".
+  /// "compile" or "fingerprint", alone or with "--compiler" and one of the engine's.
+  std::vector<std::string> arguments;
   uint64_t memory_bytes = 1u << 30;    ///< Never 0.
   std::chrono::milliseconds timeout{120000};
   uint32_t cpu_weight_percent = 100;  ///< Of a normal process's share.

@@ -75,13 +75,15 @@ Result<> GetStatus(ipc::Reader& reader) {
 }
 
 void Put(ipc::Writer& writer, const ExecutorSpec& spec) {
-  writer.PutString(spec.engine).PutString(spec.domain).Put(spec.threads).Put(spec.memory_bytes);
+  writer.PutString(spec.engine).PutString(spec.compiler).PutString(spec.domain);
+  writer.Put(spec.threads).Put(spec.memory_bytes);
 }
 
 template <>
 ExecutorSpec Get(ipc::Reader& reader) {
   ExecutorSpec spec;
   spec.engine = GetText(reader, kMaxName);
+  spec.compiler = GetText(reader, kMaxName);
   spec.domain = GetText(reader, kMaxName);
   spec.threads = reader.Get<uint32_t>();
   spec.memory_bytes = reader.Get<uint64_t>();

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/digest.h"
+#include "function/engines.h"
 
 namespace hybridserve::launcher {
 namespace {
@@ -22,10 +23,9 @@ constexpr size_t kMaxLabelBytes = 256;
 constexpr size_t kMaxPathBytes = 4095;
 constexpr std::chrono::hours kMaxTimeout{1};
 
-constexpr std::string_view kEngines[] = {"wasmtime"};
-// What the server may have done in a job. An unpack is the launcher's own, behind UnpackImage; that
-// a program can be told to stay outside its jail (--no-lockdown, for tests) is not passed on.
-constexpr std::string_view kJobPrograms[] = {"hybridserve-executor-wasmtime"};
+// What the server may have done in a job, by an engine's program. An unpack is the launcher's own,
+// behind UnpackImage; that a program can be told to stay outside its jail (--no-lockdown, for
+// tests) is not passed on.
 constexpr std::string_view kJobVerbs[] = {"compile", "fingerprint"};
 
 template <size_t N>
@@ -114,8 +114,12 @@ Result<> CheckEnvironment(const std::map<std::string, std::string>& environment)
 }
 
 Result<> Check(const ExecutorSpec& spec) {
-  if (!IsOneOf(spec.engine, kEngines))
+  if (!CheckEngineName(spec.engine)) {
     return Refuse("the engine " + Shown(spec.engine) + " is unknown");
+  }
+  if (spec.compiler.empty() || !CheckEngineChoice(spec.engine, spec.compiler)) {
+    return Refuse("the compiler " + Shown(spec.compiler) + " is unknown");
+  }
   if (spec.domain.size() > kMaxLabelBytes || !IsPrintable(spec.domain)) {
     return Refuse("the domain " + Shown(spec.domain) + " is not short and printable");
   }
@@ -123,14 +127,32 @@ Result<> Check(const ExecutorSpec& spec) {
   return CheckMemory(spec.memory_bytes);
 }
 
+// The engine whose program it is, or nullptr.
+const EngineNames* EngineOf(std::string_view program) {
+  const auto engines = KnownEngines();
+  const auto found = std::ranges::find_if(
+      engines, [program](const EngineNames& e) { return ExecutorProgram(e.name) == program; });
+  return found == engines.end() ? nullptr : &*found;
+}
+
+bool AreJobArguments(const EngineNames& engine, const std::vector<std::string>& arguments) {
+  if (arguments.empty() || !IsOneOf(arguments[0], kJobVerbs)) return false;
+  if (arguments.size() == 1) return true;
+  return arguments.size() == 3 && arguments[1] == "--compiler" && !arguments[2].empty() &&
+         CheckEngineChoice(engine.name, arguments[2]);
+}
+
 Result<> Check(const JobSpec& spec) {
-  if (!IsOneOf(spec.program, kJobPrograms)) {
+  const EngineNames* engine = EngineOf(spec.program);
+  if (engine == nullptr) {
     return Refuse("the program " + Shown(spec.program) + " is not one that jobs may run");
   }
-  if (spec.arguments.size() != 1 || !IsOneOf(spec.arguments[0], kJobVerbs)) {
+  if (!AreJobArguments(*engine, spec.arguments)) {
     const std::string last = spec.arguments.empty() ? std::string() : spec.arguments.back();
-    return Refuse("a job's arguments are 'compile' or 'fingerprint' alone, not " +
-                  std::to_string(spec.arguments.size()) + " that end in " + Shown(last));
+    return Refuse(
+        "a job's arguments are 'compile' or 'fingerprint' and perhaps a compiler of the engine, "
+        "not " +
+        std::to_string(spec.arguments.size()) + " that end in " + Shown(last));
   }
   TRY(CheckRange("memory_bytes", spec.memory_bytes, kMinMemoryBytes, kMaxBytes));
   TRY(CheckRange("cpu_weight_percent", spec.cpu_weight_percent, 1, 1000));

@@ -194,6 +194,7 @@ void Node::Impl::MakeProxy() {
 
 void Node::Impl::MakeWasm() {
   ExecutorPoolOptions options;
+  options.engine = config.engine;
   options.threads = config.wasm_threads;
   options.executor_memory_bytes = OrHalfOfTheMachine(config.wasm_memory_bytes);
   options.compile_timeout = config.compile_timeout;

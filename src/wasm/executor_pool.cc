@@ -3,6 +3,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <map>
 #include <unordered_map>
 
 #include "function/cgi.h"
@@ -136,12 +137,13 @@ struct ExecutorPool::Impl : std::enable_shared_from_this<ExecutorPool::Impl> {
     return true;
   }
 
-  ExecutorDomain& DomainOf(const std::string& name) {
-    std::shared_ptr<ExecutorDomain>& domain = domains[name];
+  ExecutorDomain& DomainOf(const std::string& name, const EngineChoice& engine) {
+    std::shared_ptr<ExecutorDomain>& domain = domains[{name, engine}];
     if (!domain) {
       domain = std::make_shared<ExecutorDomain>(
           executor,
-          ExecutorSpec{.engine = options.engine,
+          ExecutorSpec{.engine = engine.engine,
+                       .compiler = engine.compiler,
                        .domain = name,
                        .threads = options.threads,
                        .memory_bytes = options.executor_memory_bytes},
@@ -169,7 +171,7 @@ struct ExecutorPool::Impl : std::enable_shared_from_this<ExecutorPool::Impl> {
   ExecutorHost& host;
   ExecutorPoolEvents events;
   std::shared_ptr<NativeCompiler> compiler;
-  std::unordered_map<std::string, std::shared_ptr<ExecutorDomain>> domains;
+  std::map<std::pair<std::string, EngineChoice>, std::shared_ptr<ExecutorDomain>> domains;
   std::unordered_map<const Deployed*, EntryPtr> entries;  // Each keeps its function alive.
   uint64_t last_number = 0;
   std::string variables;  // Of the invocation being sent; kept for its capacity.
@@ -181,7 +183,7 @@ Awaitable<EntryPtr> ExecutorPool::Impl::MakeEntry(DeployedPtr function) {
   if (!compiled) co_return tl::unexpected<Error>(compiled.error());
   Result<std::string> load = LoadOf(*function);
   if (!load) co_return tl::unexpected<Error>(load.error());
-  ExecutorDomain& domain = DomainOf(function->manifest.domain);
+  ExecutorDomain& domain = DomainOf(function->manifest.domain, compiler->EngineOf(*function));
   Result<std::shared_ptr<ExecutorLink>> link = co_await domain.Get();
   if (!link) co_return tl::unexpected<Error>(link.error());
   std::vector<UniqueFd> folders;
@@ -350,26 +352,27 @@ ExecutorPool::ExecutorPool(asio::any_io_executor executor, ExecutorPoolOptions o
                                    std::move(modules), std::move(events))) {}
 
 ExecutorPool::~ExecutorPool() {
-  for (auto& [name, domain] : impl_->domains) domain->Stop();
+  for (auto& [key, domain] : impl_->domains) domain->Stop();
 }
 
 Awaitable<> ExecutorPool::Start() {
   const std::shared_ptr<Impl> impl = impl_;
-  Result<> compiler = co_await impl->compiler->Start();
+  const EngineChoice engine = CompleteChoice({}, impl->options.engine);
+  Result<> compiler = co_await impl->compiler->Start(engine);
   if (!compiler) co_return compiler;
-  ExecutorDomain& domain = impl->DomainOf(std::string(kDefaultDomain));
+  ExecutorDomain& domain = impl->DomainOf(std::string(kDefaultDomain), engine);
   Result<std::shared_ptr<ExecutorLink>> link = co_await domain.Get();
   if (!link) co_return tl::unexpected<Error>(link.error());
   co_return Result<>();
 }
 
 void ExecutorPool::OnExecutorExited(ExecutorId id, int status) {
-  for (auto& [name, domain] : impl_->domains) domain->OnExited(id, status);
+  for (auto& [key, domain] : impl_->domains) domain->OnExited(id, status);
 }
 
 std::vector<pid_t> ExecutorPool::Processes() const {
   std::vector<pid_t> pids;
-  for (const auto& [name, domain] : impl_->domains) {
+  for (const auto& [key, domain] : impl_->domains) {
     if (domain->link()) pids.push_back(domain->link()->pid());
   }
   return pids;

@@ -1,5 +1,6 @@
 // ExecutorPool: the WasmBackend of a node, over jailed executors. One executor process a trust
-// domain; each runs up to `threads` guests at once.
+// domain and engine (with its compiler) that is in use there; each runs up to `threads` guests at
+// once.
 //
 // Life of an invocation: native code (from the cache, or compiled once) → one datagram to the
 // domain's executor → its answer → the CGI response parsed. An executor that dies is started again
@@ -36,7 +37,7 @@ inline constexpr char kProxyVariable[] = "HYBRIDSERVE_PROXY_FD";
 using ProxySource = std::function<Result<UniqueFd>(const DeployedPtr&)>;
 
 struct ExecutorPoolOptions {
-  std::string engine = "wasmtime";
+  EngineChoice engine;                 ///< Of functions that name none; empty fields: defaults.
   uint32_t threads = 32;               ///< Guests at once, in one executor and on the node.
   uint64_t executor_memory_bytes = 0;  ///< Of one executor; 0: no limit.
   std::filesystem::path aot_folder;    ///< Made if need be; the server's user's alone.

@@ -62,18 +62,29 @@ NativeCompiler::NativeCompiler(asio::any_io_executor executor, const ExecutorPoo
     : executor_(std::move(executor)),
       folder_(options.aot_folder),
       key_file_(options.aot_key_file),
-      program_("hybridserve-executor-" + options.engine),
+      default_engine_(options.engine),
       timeout_(options.compile_timeout),
       host_(host),
       modules_(std::move(modules)) {}
 
-Awaitable<> NativeCompiler::Start() {
-  if (!fingerprint_.empty()) co_return Result<>();
-  std::shared_ptr<Flight> flight = starting_;
+EngineChoice NativeCompiler::EngineOf(const Deployed& function) const {
+  const auto& wasm = function.manifest.wasm;
+  return CompleteChoice(wasm ? wasm->engine : EngineChoice{}, default_engine_);
+}
+
+std::string NativeCompiler::KeyOf(const Deployed& function) {
+  const std::string& fingerprint = engines_[EngineOf(function)].fingerprint;
+  return fingerprint.empty() ? "" : AotCache::KeyOf(function.module, fingerprint);
+}
+
+Awaitable<> NativeCompiler::Start(EngineChoice engine) {
+  Engine& known = engines_[engine];
+  if (!known.fingerprint.empty()) co_return Result<>();
+  std::shared_ptr<Flight> flight = known.starting;
   if (!flight) {
     flight = std::make_shared<Flight>(executor_);
-    starting_ = flight;
-    asio::co_spawn(executor_, FlyStart(shared_from_this(), flight), asio::detached);
+    known.starting = flight;
+    asio::co_spawn(executor_, FlyStart(shared_from_this(), flight, engine), asio::detached);
   }
   co_await flight->done.Wait();
   if (!flight->done.fired()) co_return Fail(Code::kCancelled, "the caller went away");
@@ -81,45 +92,51 @@ Awaitable<> NativeCompiler::Start() {
 }
 
 asio::awaitable<void> NativeCompiler::FlyStart(std::shared_ptr<NativeCompiler> self,
-                                               std::shared_ptr<Flight> flight) {
-  Result<> started = co_await self->StartOnce();
+                                               std::shared_ptr<Flight> flight,
+                                               EngineChoice engine) {
+  Result<> started = co_await self->StartOnce(engine);
   flight->result = std::move(started);
-  self->starting_.reset();
+  self->engines_[engine].starting.reset();
   flight->done.Fire();
 }
 
-Awaitable<> NativeCompiler::StartOnce() {
+Awaitable<> NativeCompiler::StartOnce(const EngineChoice& engine) {
   if (!cache_) {
     Result<AotCache> cache = AotCache::Open(folder_, key_file_);
     if (!cache) co_return Wrap(cache.error(), "open the cache of native code");
     cache_.emplace(std::move(*cache));
   }
   JobSpec spec;
-  spec.program = program_;
-  spec.arguments = {"fingerprint"};
+  spec.program = ExecutorProgram(engine.engine);
+  spec.arguments = {"fingerprint", "--compiler", engine.compiler};
   spec.timeout = std::chrono::seconds(20);
   Result<JobResult> job = co_await host_.RunJob(spec, {});
-  if (!job) co_return Wrap(job.error(), "ask " + program_ + " what native code depends on");
+  if (!job && job.error().code == Code::kUnsupported) {
+    co_return Fail(Code::kUnsupported,
+                   "this node does not have the engine " + engine.engine +
+                       " (`hybridserve engines` lists those it has): " + job.error().message);
+  }
+  if (!job) co_return Wrap(job.error(), "ask " + spec.program + " what native code depends on");
   const std::string_view said = TrimEnd(job->output);
   if (job->exit_status != 0 || said.empty() || said.find('\n') != std::string_view::npos) {
-    co_return Fail(Code::kUnavailable, program_ + " fingerprint ended with status " +
+    co_return Fail(Code::kUnavailable, spec.program + " fingerprint ended with status " +
                                            std::to_string(job->exit_status) + ": " +
                                            std::string(said));
   }
-  fingerprint_ = said;
+  engines_[engine].fingerprint = said;
   co_return Result<>();
 }
 
 Result<AotCache::NativeCode> NativeCompiler::TryGet(const Deployed& function) {
-  if (fingerprint_.empty()) return Fail(Code::kNotFound, "not started");
-  TRY_ASSIGN(const AotCache::NativeCode code,
-             cache_->Find(AotCache::KeyOf(function.module, fingerprint_)));
+  const std::string key = KeyOf(function);
+  if (key.empty()) return Fail(Code::kNotFound, "not started");
+  TRY_ASSIGN(const AotCache::NativeCode code, cache_->Find(key));
   TRY(CheckMemoryMinimum(code.memory_minimum_bytes, function.manifest.limits.memory_bytes));
   return code;
 }
 
 Awaitable<> NativeCompiler::Get(DeployedPtr function) {
-  Result<> started = co_await Start();
+  Result<> started = co_await Start(EngineOf(*function));
   if (!started) co_return started;
   const Result<AotCache::NativeCode> found = TryGet(*function);
   if (found) co_return Result<>();
@@ -127,13 +144,12 @@ Awaitable<> NativeCompiler::Get(DeployedPtr function) {
   if (code != Code::kNotFound && code != Code::kCorrupt) {
     co_return tl::unexpected<Error>(found.error());
   }
-  const std::string key = AotCache::KeyOf(function->module, fingerprint_);
+  const std::string key = KeyOf(*function);
   std::shared_ptr<Flight> flight = flights_[key];
   if (!flight) {
     flight = std::make_shared<Flight>(executor_);
     flights_[key] = flight;
-    asio::co_spawn(executor_, Fly(shared_from_this(), flight, key, function->module),
-                   asio::detached);
+    asio::co_spawn(executor_, Fly(shared_from_this(), flight, key, function), asio::detached);
   }
   co_await flight->done.Wait();
   if (!flight->done.fired()) co_return Fail(Code::kCancelled, "the caller went away");
@@ -145,14 +161,14 @@ Awaitable<> NativeCompiler::Get(DeployedPtr function) {
 
 asio::awaitable<void> NativeCompiler::Fly(std::shared_ptr<NativeCompiler> self,
                                           std::shared_ptr<Flight> flight, std::string key,
-                                          Digest module) {
+                                          DeployedPtr function) {
   while (self->jobs_ >= kMaxJobs) {
     if (!self->job_ended_) self->job_ended_ = std::make_shared<Wakeup>(self->executor_);
     const std::shared_ptr<Wakeup> ended = self->job_ended_;
     co_await ended->Wait();
   }
   ++self->jobs_;
-  Result<> compiled = co_await self->Compile(key, std::move(module));
+  Result<> compiled = co_await self->Compile(key, std::move(function));
   --self->jobs_;
   flight->result = std::move(compiled);
   self->flights_.erase(key);
@@ -160,12 +176,13 @@ asio::awaitable<void> NativeCompiler::Fly(std::shared_ptr<NativeCompiler> self,
   if (const auto ended = std::exchange(self->job_ended_, nullptr)) ended->Fire();
 }
 
-Awaitable<> NativeCompiler::Compile(std::string key, Digest module) {
-  CO_TRY_ASSIGN(const UniqueFd wasm, modules_(module));
+Awaitable<> NativeCompiler::Compile(std::string key, DeployedPtr function) {
+  const EngineChoice engine = EngineOf(*function);
+  CO_TRY_ASSIGN(const UniqueFd wasm, modules_(function->module));
   CO_TRY_ASSIGN(AotCache::Draft draft, cache_->Begin(key));
   JobSpec spec;
-  spec.program = program_;
-  spec.arguments = {"compile"};
+  spec.program = ExecutorProgram(engine.engine);
+  spec.arguments = {"compile", "--compiler", engine.compiler};
   spec.timeout = timeout_;
   spec.memory_bytes = kJobMemoryBytes;
   spec.cpu_weight_percent = kJobCpuWeightPercent;
@@ -187,15 +204,19 @@ Awaitable<> NativeCompiler::Compile(std::string key, Digest module) {
 }
 
 void NativeCompiler::CollectGarbage(const std::set<Digest>& kept, std::chrono::seconds grace) {
-  if (fingerprint_.empty()) return;
+  if (!cache_) return;
   std::set<std::string> keys;
-  for (const Digest& module : kept) keys.insert(AotCache::KeyOf(module, fingerprint_));
+  for (const auto& [choice, engine] : engines_) {
+    if (engine.fingerprint.empty()) continue;
+    for (const Digest& module : kept) keys.insert(AotCache::KeyOf(module, engine.fingerprint));
+  }
   const size_t removed = cache_->CollectGarbage(keys, grace);
   if (removed > 0) spdlog::info("removed the native code of {} modules", removed);
 }
 
 void NativeCompiler::Discard(const Deployed& function) {
-  if (!fingerprint_.empty()) cache_->Remove(AotCache::KeyOf(function.module, fingerprint_));
+  const std::string key = KeyOf(function);
+  if (!key.empty()) cache_->Remove(key);
 }
 
 }  // namespace hybridserve

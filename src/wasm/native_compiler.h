@@ -8,6 +8,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,8 +28,12 @@ class NativeCompiler : public std::enable_shared_from_this<NativeCompiler> {
   NativeCompiler(boost::asio::any_io_executor executor, const ExecutorPoolOptions& options,
                  ExecutorHost& host, ModuleSource modules);
 
-  /// Opens the cache and asks the engine what native code depends on. Idempotent.
-  Awaitable<> Start();
+  /// Opens the cache and asks the engine what its native code depends on. Idempotent.
+  /// Errors: kUnavailable the node does not have the engine, or it does not work.
+  Awaitable<> Start(EngineChoice engine);
+
+  /// What the function runs in.
+  [[nodiscard]] EngineChoice EngineOf(const Deployed& function) const;
 
   /// The function's native code if it is at hand now; kNotFound when Get has to be awaited. The
   /// descriptor is the cache's, good until the next call of anything here.
@@ -49,24 +54,32 @@ class NativeCompiler : public std::enable_shared_from_this<NativeCompiler> {
     Result<> result;
   };
 
-  Awaitable<> StartOnce();
+  // What is known of an engine.
+  struct Engine {
+    std::string fingerprint;  // Empty until Start has succeeded.
+    std::shared_ptr<Flight> starting;
+  };
+
+  Awaitable<> StartOnce(const EngineChoice& engine);
+  // What the function's code is called in the cache; empty: its engine has not been started.
+  std::string KeyOf(const Deployed& function);
   // On their own, so that no caller's cancellation ends them.
   boost::asio::awaitable<void> FlyStart(std::shared_ptr<NativeCompiler> self,
-                                        std::shared_ptr<Flight> flight);
+                                        std::shared_ptr<Flight> flight, EngineChoice engine);
   boost::asio::awaitable<void> Fly(std::shared_ptr<NativeCompiler> self,
-                                   std::shared_ptr<Flight> flight, std::string key, Digest module);
-  Awaitable<> Compile(std::string key, Digest module);
+                                   std::shared_ptr<Flight> flight, std::string key,
+                                   DeployedPtr function);
+  Awaitable<> Compile(std::string key, DeployedPtr function);
 
   boost::asio::any_io_executor executor_;
   std::filesystem::path folder_;
   std::filesystem::path key_file_;
-  std::string program_;
+  EngineChoice default_engine_;
   std::chrono::milliseconds timeout_;
   ExecutorHost& host_;
   ModuleSource modules_;
   std::optional<AotCache> cache_;
-  std::string fingerprint_;  // Empty until Start has succeeded.
-  std::shared_ptr<Flight> starting_;
+  std::map<EngineChoice, Engine> engines_;
   std::unordered_map<std::string, std::shared_ptr<Flight>> flights_;  // By key.
   uint32_t jobs_ = 0;
   std::shared_ptr<Wakeup> job_ended_;
