@@ -1,7 +1,7 @@
 // Engine: what each Wasm engine implements inside its jail. One thread runs one invocation.
 //
 // Split by lifetime: an Engine lives as long as the process, a Module as long as the function's
-// code is loaded, an instance for one Run.
+// code is loaded, an instance for one Run. An engine's own header is known in its folder alone.
 #pragma once
 
 #include <chrono>
@@ -16,6 +16,23 @@
 #include "wasm/executor_protocol.h"
 
 namespace hybridserve {
+
+/// How a module becomes something that runs.
+enum class Mode : uint8_t {
+  kAot,          ///< Native code, or an interpreter's own form, made before, by Compile.
+  kJit,          ///< Translated in the process that runs it.
+  kJitCache,     ///< The same, through the engine's own cache on disk.
+  kInterpreter,  ///< Not translated to native code.
+};
+
+struct EngineOptions {
+  std::string compiler;   ///< One of the engine's (program.h).
+  uint32_t threads = 32;  ///< Instances at once.
+  /// Of each instance's memory, what it wrote and stays resident for the next one; where an engine
+  /// can do that.
+  uint64_t keep_resident_bytes = 1u << 20;
+  std::string cache_folder;  ///< Of the engine's own cache (kJitCache); empty: none.
+};
 
 /// How one run ended. The guest's output and log are in its Wasi.
 struct RunResult {
@@ -47,6 +64,11 @@ class Engine {
   /// An instance's memories together never hold more than `memory_limit_bytes`.
   /// Errors: kCorrupt it is not such code.
   virtual Result<std::unique_ptr<Module>> Load(UniqueFd code, uint64_t memory_limit_bytes) = 0;
+  /// Translates a core module in this process: JIT, through the engine's own cache where the
+  /// options name a folder; or, with an interpreter, whatever it interprets. `wasm` outlives the
+  /// module. Errors: kInvalidArgument, what is wrong with the module; kUnsupported.
+  virtual Result<std::unique_ptr<Module>> LoadWasm(std::string_view wasm,
+                                                   uint64_t memory_limit_bytes) = 0;
   /// Makes every running guest look at its Guard soon.
   virtual void Interrupt() = 0;
 };

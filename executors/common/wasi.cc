@@ -47,6 +47,7 @@ Wasi::~Wasi() = default;
 
 void Wasi::Begin(const Invocation& invocation) {
   invocation_ = invocation;
+  if (invocation.arguments.count == 0) invocation_.arguments = {kProgramName, 1};
   body_position_ = 0;
   output_.Reset(invocation.output_limit_bytes);
   log_.Reset(kMaxLogBytes);
@@ -87,15 +88,16 @@ uint32_t Wasi::Stopped(StopReason reason) {
 }
 
 uint32_t Wasi::ArgsSizesGet(Memory m, Arguments a) {
-  const bool ok =
-      m.Write(a[0], uint32_t{1}) && m.Write(a[1], static_cast<uint32_t>(kProgramName.size()));
+  const StringBlock& arguments = invocation_.arguments;
+  const bool ok = m.Write(a[0], arguments.count) &&
+                  m.Write(a[1], static_cast<uint32_t>(arguments.bytes.size()));
   return Code(ok ? Errno::kSuccess : Errno::kFault);
 }
 
 uint32_t Wasi::ArgsGet(Memory m, Arguments a) {
   uint64_t pointers = a[0];
   uint64_t buffer = a[1];
-  const bool ok = WriteBlock(m, {.bytes = kProgramName, .count = 1}, pointers, buffer);
+  const bool ok = WriteBlock(m, invocation_.arguments, pointers, buffer);
   return Code(ok ? Errno::kSuccess : Errno::kFault);
 }
 

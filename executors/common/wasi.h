@@ -1,11 +1,11 @@
 // Wasi: WASI preview 1 for one invocation, the same for every engine.
 //
-// A command sees: no arguments but its name, the environment it was given, the request's body on
-// descriptor 0, its answer on 1, its log on 2, clocks, random numbers, and the folders it was
-// granted, as preopened directories from 3 on, then a private /tmp (scratch.h) unless a granted
-// folder has that path. Behind those lies one connected stream socket where the invocation has one
-// (to the node's forward proxy), and a variable that tells its number; a guest makes no others. A
-// guest that sleeps or waits for its socket can be ended at any time.
+// A command sees: its arguments (a function's: its name alone), the environment it was given, the
+// request's body on descriptor 0, its answer on 1, its log on 2, clocks, random numbers, and the
+// folders it was granted, as preopened directories from 3 on, then a private /tmp (scratch.h)
+// unless a granted folder has that path. Behind those lies one connected stream socket where the
+// invocation has one (to the node's forward proxy), and a variable that tells its number; a guest
+// makes no others. A guest that sleeps or waits for its socket can be ended at any time.
 //
 // Paths are resolved by the kernel below the granted folder (openat2 with RESOLVE_BENEATH): neither
 // ".." nor a symbolic link leads out of it. Only regular files and directories can be opened.
@@ -49,6 +49,7 @@ struct Folder {
 
 /// What one invocation gives its guest. The views outlive it.
 struct Invocation {
+  StringBlock arguments;  ///< The first is the program's name; none: only a name.
   StringBlock request_variables;
   StringBlock environment;
   std::string_view body;

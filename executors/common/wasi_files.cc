@@ -176,8 +176,7 @@ ssize_t Wasi::WriteSome(const Descriptor& file, std::span<const uint8_t> bytes,
 
 uint32_t Wasi::Vector(Memory m, Arguments a, bool write, bool positioned) {
   Descriptor* file = FindFile(a[0]);
-  if (file == nullptr) return Code(Errno::kBadf);
-  if (file->kind == Kind::kFolder) return Code(Errno::kIsdir);
+  if (file == nullptr || file->kind == Kind::kFolder) return Code(Errno::kBadf);
   if (write ? !file->writable : !file->readable) return Code(Errno::kBadf);
   if (const Errno error = ReadIovecs(m, a[1], a[2]); error != Errno::kSuccess) return Code(error);
   const uint64_t result_at = a[positioned ? 4 : 3];
@@ -259,7 +258,7 @@ uint32_t Wasi::FdPwrite(Memory m, Arguments a) {
 
 uint32_t Wasi::FdSeek(Memory m, Arguments a) {
   const Descriptor* descriptor = Find(a[0]);
-  if (descriptor == nullptr) return Code(Errno::kBadf);
+  if (descriptor == nullptr || descriptor->kind == Kind::kFolder) return Code(Errno::kBadf);
   if (descriptor->kind != Kind::kFile) return Code(Errno::kSpipe);
   constexpr int kWhence[] = {SEEK_SET, SEEK_CUR, SEEK_END};
   if (a[2] > kWhenceEnd) return Code(Errno::kInval);
@@ -315,7 +314,8 @@ uint32_t Wasi::FdFilestatGet(Memory m, Arguments a) {
 
 uint32_t Wasi::FdFilestatSetSize(Memory /*m*/, Arguments a) {
   const Descriptor* file = FindFile(a[0]);
-  if (file == nullptr || !file->writable || file->kind != Kind::kFile) return Code(Errno::kBadf);
+  if (file == nullptr || file->kind != Kind::kFile) return Code(Errno::kBadf);
+  if (!file->writable) return Code(Errno::kInval);  // As ftruncate says.
   const auto size = static_cast<off_t>(a[1]);
   return FromResult(file->scratch ? scratch_.Ftruncate(file->scratch, file->fd, size)
                                   : ::ftruncate(file->fd, size));

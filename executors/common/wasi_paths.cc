@@ -23,7 +23,7 @@ constexpr size_t kMaxPathBytes = 4096;
 uint32_t Code(Errno error) { return static_cast<uint32_t>(error); }
 uint32_t FromResult(int64_t result) { return result < 0 ? Code(FromErrno(errno)) : kOk; }
 
-// Opens `path` below `folder`. What would lead out of it is kNotcapable.
+// Opens `path` below `folder`. What would lead out of it is kPerm.
 Errno OpenBeneath(int folder, const std::string& path, int flags, mode_t mode, UniqueFd& opened) {
   open_how how{};
   how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
@@ -35,7 +35,7 @@ Errno OpenBeneath(int folder, const std::string& path, int flags, mode_t mode, U
     if (opened) return Errno::kSuccess;
     if (errno != EAGAIN && errno != EINTR) break;
   }
-  return errno == EXDEV ? Errno::kNotcapable : FromErrno(errno);
+  return errno == EXDEV ? Errno::kPerm : FromErrno(errno);
 }
 
 // As OpenBeneath, in a guest's /tmp: counts a file that is made, and one that is emptied.
@@ -85,12 +85,12 @@ Errno Wasi::FindPlace(Memory m, uint64_t fd, uint64_t pointer, uint64_t size, Ac
   std::string path;
   if (const Errno e = FindFolder(fd, access, folder); e != Errno::kSuccess) return e;
   if (const Errno e = ReadPath(m, pointer, size, path); e != Errno::kSuccess) return e;
-  if (path.front() == '/') return Errno::kNotcapable;
+  if (path.front() == '/') return Errno::kPerm;
   const bool names_folder = path.back() == '/';
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   const size_t slash = path.rfind('/');
   place.name = slash == std::string::npos ? path : path.substr(slash + 1);
-  if (place.name == "..") return Errno::kNotcapable;
+  if (place.name == "..") return Errno::kPerm;
   place.folder = folder->fd;
   place.in_scratch = static_cast<bool>(folder->scratch);
   if (slash != std::string::npos) {
@@ -215,7 +215,7 @@ uint32_t Wasi::PathSymlink(Memory m, Arguments a) {
   std::string target;
   if (const Errno e = ReadPath(m, a[0], a[1], target); e != Errno::kSuccess) return Code(e);
   // Absolute targets would name the host's files to whoever else reads the folder.
-  if (target.front() == '/') return Code(Errno::kNotcapable);
+  if (target.front() == '/') return Code(Errno::kPerm);
   Place place;
   const Errno error = FindPlace(m, a[2], a[3], a[4], Access::kWrite, place);
   if (error != Errno::kSuccess) return Code(error);

@@ -56,7 +56,7 @@ double Microseconds1(SteadyClock::duration time) {
 class InProcess {
  public:
   explicit InProcess(const std::string& wasm)
-      : engine_(Must(MakeWasmtimeEngine({.threads = kInFlight}))),
+      : engine_(Must(MakeWasmtimeEngine({.compiler = "cranelift", .threads = kInFlight}))),
         watchdog_(kInFlight, [this] { engine_->Interrupt(); }),
         code_(Must(SealedMemfd("code", Must(engine_->Compile(wasm))))) {}
 

@@ -66,6 +66,8 @@ Awaitable<StartedExecutor> SpawningHost::StartExecutor(ExecutorSpec spec) {
   CO_TRY_ASSIGN(auto control, ipc::MakePair());
   std::vector<std::string> arguments = LockdownArguments();
   arguments.push_back("serve");
+  arguments.push_back("--compiler");
+  arguments.push_back(spec.compiler);
   arguments.push_back("--threads");
   arguments.push_back(std::to_string(spec.threads));
   arguments.emplace_back("--scratch");

@@ -3,8 +3,8 @@
 #include <array>
 #include <chrono>
 
-#include "executors/wasmtime/shim.h"
-#include "executors/wasmtime/wasmtime_types.h"
+#include "executors/common/cpu_features.h"
+#include "executors/wasmtime/wasmtime_config.h"
 
 namespace hybridserve {
 namespace {
@@ -12,50 +12,7 @@ namespace {
 using std::chrono::duration_cast;
 using std::chrono::microseconds;
 
-constexpr size_t kMaxWasmStackBytes = 1u << 20;
-constexpr uint32_t kMaxMemoriesPerModule = 8;
-constexpr uint32_t kMaxTablesPerModule = 4;
-constexpr size_t kMaxTableElements = 1u << 18;
-constexpr size_t kMaxMemoryBytes = 4ull << 30;
-constexpr size_t kMaxInstanceBytes = 4u << 20;
 constexpr size_t kMaxTraceFrames = 8;
-// How much of an instance's memory is cleared by hand after a run and stays resident; the rest goes
-// back to the kernel, which costs page faults and TLB shootdowns. Measured with a 24 KB C program:
-// 10 us a request where the kernel tells which pages were written, since only those are cleared;
-// else 17 us, and more would be cleared for nothing (docs/decisions/0004-wasm-executor.md).
-constexpr size_t kKeepBlindly = 256 * 1024;
-
-// What all our engines have in common, so that what one compiles another can map.
-ConfigPtr MakeConfig(const WasmtimeOptions& options) {
-  ConfigPtr config(wasm_config_new());
-  wasmtime_config_strategy_set(config.get(), WASMTIME_STRATEGY_CRANELIFT);
-  wasmtime_config_cranelift_opt_level_set(config.get(), WASMTIME_OPT_LEVEL_SPEED);
-  wasmtime_config_epoch_interruption_set(config.get(), true);
-  wasmtime_config_max_wasm_stack_set(config.get(), kMaxWasmStackBytes);
-  wasmtime_config_memory_init_cow_set(config.get(), true);
-  wasmtime_config_native_unwind_info_set(config.get(), false);
-
-  const PoolingPtr pooling(wasmtime_pooling_allocation_config_new());
-  auto* pool = pooling.get();
-  const uint32_t instances = options.threads;
-  wasmtime_pooling_allocation_config_total_core_instances_set(pool, instances);
-  wasmtime_pooling_allocation_config_total_memories_set(pool,
-                                                        instances * (kMaxMemoriesPerModule + 1));
-  wasmtime_pooling_allocation_config_total_gc_heaps_set(pool, instances);  // Each in a memory.
-  wasmtime_pooling_allocation_config_total_tables_set(pool, instances * kMaxTablesPerModule);
-  wasmtime_pooling_allocation_config_max_memories_per_module_set(pool, kMaxMemoriesPerModule);
-  wasmtime_pooling_allocation_config_max_tables_per_module_set(pool, kMaxTablesPerModule);
-  wasmtime_pooling_allocation_config_table_elements_set(pool, kMaxTableElements);
-  wasmtime_pooling_allocation_config_max_memory_size_set(pool, kMaxMemoryBytes);
-  wasmtime_pooling_allocation_config_max_core_instance_size_set(pool, kMaxInstanceBytes);
-  wasmtime_pooling_allocation_config_max_unused_warm_slots_set(pool, instances);
-  const size_t keep =
-      hybridserve_pooling_pagemap_scan(pool) ? options.keep_resident_bytes : kKeepBlindly;
-  wasmtime_pooling_allocation_config_linear_memory_keep_resident_set(pool, keep);
-  wasmtime_pooling_allocation_config_table_keep_resident_set(pool, kKeepBlindly);
-  wasmtime_pooling_allocation_strategy_set(config.get(), pool);
-  return config;
-}
 
 // What one run's host functions reach through the store's data.
 struct RunState {
@@ -220,11 +177,7 @@ class WasmtimeEngine : public Engine {
       : engine_(std::move(engine)), linker_(std::move(linker)) {}
 
   Result<std::string> Compile(std::string_view wasm) override {
-    wasmtime_module_t* raw = nullptr;
-    const ErrorPtr error(wasmtime_module_new(
-        engine_.get(), reinterpret_cast<const uint8_t*>(wasm.data()), wasm.size(), &raw));
-    if (error) return Fail(Code::kInvalidArgument, OneLine(error.get()));
-    const ModulePtr module(raw);
+    TRY_ASSIGN(const ModulePtr module, Translate(wasm));
     // What Load would refuse is refused here, where it can be told to whoever deploys.
     wasmtime_instance_pre_t* pre = nullptr;
     const ErrorPtr unlinked(wasmtime_linker_instantiate_pre(linker_.get(), module.get(), &pre));
@@ -248,27 +201,55 @@ class WasmtimeEngine : public Engine {
     const ErrorPtr error(hybridserve_module_deserialize_fd(engine_.get(), code.Release(), &raw));
     if (error) return Fail(Code::kCorrupt, "cannot load native code: " + OneLine(error.get()));
     const ModulePtr module(raw);
-    wasmtime_instance_pre_t* pre = nullptr;
-    const ErrorPtr unlinked(wasmtime_linker_instantiate_pre(linker_.get(), module.get(), &pre));
-    if (unlinked) return Fail(Code::kCorrupt, "cannot link: " + OneLine(unlinked.get()));
-    return std::make_unique<WasmtimeModule>(engine_.get(), InstancePrePtr(pre), memory_limit_bytes);
+    auto linked = Link(*module, memory_limit_bytes);
+    if (!linked) return Fail(Code::kCorrupt, "cannot link: " + linked.error().message);
+    return linked;
+  }
+
+  Result<std::unique_ptr<Module>> LoadWasm(std::string_view wasm,
+                                           uint64_t memory_limit_bytes) override {
+    TRY_ASSIGN(const ModulePtr module, Translate(wasm));
+    return Link(*module, memory_limit_bytes);
   }
 
   void Interrupt() override { wasmtime_engine_increment_epoch(engine_.get()); }
 
  private:
+  Result<ModulePtr> Translate(std::string_view wasm) {
+    wasmtime_module_t* raw = nullptr;
+    const ErrorPtr error(wasmtime_module_new(
+        engine_.get(), reinterpret_cast<const uint8_t*>(wasm.data()), wasm.size(), &raw));
+    if (error) return Fail(Code::kInvalidArgument, OneLine(error.get()));
+    return ModulePtr(raw);
+  }
+
+  Result<std::unique_ptr<Module>> Link(const wasmtime_module_t& module,
+                                       uint64_t memory_limit_bytes) {
+    wasmtime_instance_pre_t* pre = nullptr;
+    const ErrorPtr error(wasmtime_linker_instantiate_pre(linker_.get(), &module, &pre));
+    if (error) return Fail(Code::kInvalidArgument, OneLine(error.get()));
+    return std::make_unique<WasmtimeModule>(engine_.get(), InstancePrePtr(pre), memory_limit_bytes);
+  }
+
   EnginePtr engine_;
   LinkerPtr linker_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> MakeWasmtimeEngine(const WasmtimeOptions& options) {
-  EnginePtr engine(wasm_engine_new_with_config(MakeConfig(options).release()));
+Result<std::unique_ptr<Engine>> MakeWasmtimeEngine(const EngineOptions& options) {
+  TRY_ASSIGN(ConfigPtr config, MakeWasmtimeConfig(options));
+  EnginePtr engine(wasm_engine_new_with_config(config.release()));
   if (!engine) return Fail(Code::kInternal, "cannot make a Wasmtime engine");
   LinkerPtr linker = MakeLinker(engine.get());
   if (!linker) return Fail(Code::kInternal, "cannot offer WASI preview 1 to Wasmtime");
   return std::make_unique<WasmtimeEngine>(std::move(engine), std::move(linker));
+}
+
+std::string WasmtimeFingerprint(std::string_view compiler) {
+  // The last word is raised when MakeWasmtimeConfig changes what the compiler emits.
+  return std::string("wasmtime/" WASMTIME_VERSION "/build-" HS_WASMTIME_BUILD "/") +
+         TargetAndCpu() + "/" + std::string(compiler) + "/options-1";
 }
 
 }  // namespace hybridserve

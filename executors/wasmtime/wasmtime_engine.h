@@ -5,27 +5,23 @@
 // moves when some guest has to look at its Guard.
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "executors/common/engine.h"
+#include "executors/common/program.h"
 
 namespace hybridserve {
 
-struct WasmtimeOptions {
-  uint32_t threads = 32;  ///< Instances at once.
-  /// Of each instance's memory, what it wrote and stays resident for the next one. Only where the
-  /// kernel tells which pages were written; else less is kept.
-  uint64_t keep_resident_bytes = 1u << 20;
-};
+/// Compilers: "cranelift", "winch", and "pulley", the interpreter. keep_resident_bytes counts only
+/// where the kernel tells which pages were written; else less is kept.
+/// Errors: kInternal the engine could not be made; kInvalidArgument its cache folder.
+Result<std::unique_ptr<Engine>> MakeWasmtimeEngine(const EngineOptions& options);
 
-/// Errors: kInternal the engine could not be made.
-Result<std::unique_ptr<Engine>> MakeWasmtimeEngine(const WasmtimeOptions& options);
-
-/// All that native code depends on beyond the module: version, target, CPU features, options. One
-/// line without spaces around it.
-std::string WasmtimeFingerprint();
+/// See EngineProgram.
+std::string WasmtimeFingerprint(std::string_view compiler);
+Result<RunResult> RunWithWasmtimeWasi(const EngineOptions& options, const OwnWasiRun& run);
 
 }  // namespace hybridserve

@@ -88,7 +88,7 @@ void AnswerAttempts() {
 }
 
 [[noreturn]] void Serve(uint32_t threads, int scratch_folder) {
-  const auto engine = MakeWasmtimeEngine({.threads = threads});
+  const auto engine = MakeWasmtimeEngine({.compiler = "cranelift", .threads = threads});
   if (!engine || !sandbox::Lockdown(sandbox::Profile::kExecutor)) std::exit(3);
   while (IsAskedNext()) AnswerAttempts();
   RunExecutor(**engine, {.threads = threads, .scratch_folder = scratch_folder});
@@ -99,12 +99,18 @@ void AnswerAttempts() {
 
 int main(int argc, char** argv) {
   NoteInheritedDescriptors(hybridserve::kScratchFolder);
-  if (argc < 4 || std::strcmp(argv[1], "serve") != 0) return ExecutorMain(argc, argv);
+  if (argc < 2 || std::strcmp(argv[1], "serve") != 0) return ExecutorMain(argc, argv);
   if (::getpid() != 1) {
     (void)std::fputs("payload: not PID 1, so not in a jail: nothing is tried here\n", stderr);
     return 2;
   }
-  const bool scratch = argc > 4 && std::strcmp(argv[4], "--scratch") == 0;
-  hybridserve::Serve(static_cast<uint32_t>(std::atoi(argv[3])),
-                     scratch ? hybridserve::kScratchFolder : -1);
+  uint32_t threads = 1;
+  int scratch_folder = -1;
+  for (int i = 2; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--scratch") == 0) scratch_folder = hybridserve::kScratchFolder;
+    if (std::strcmp(argv[i], "--threads") == 0 && i + 1 < argc) {
+      threads = static_cast<uint32_t>(std::atoi(argv[i + 1]));
+    }
+  }
+  hybridserve::Serve(threads, scratch_folder);
 }
