@@ -335,6 +335,11 @@ void AddOwnCommands(CLI::App& app, State& state) {
   token.HasOutput();
   token.Runs([&state](const Session& session) { return RunToken(state.token, session); });
 
+  Command engines(app, state, "engines", "List this installation's Wasm engines and try each",
+                  "  hybridserve engines\n");
+  engines.HasOutput();
+  engines.Runs([](const Session& session) { return RunEngines(session); });
+
   Command version(app, state, "version", "Show the version of this program and of the node",
                   "  hybridserve version\n");
   version.TalksToANode();

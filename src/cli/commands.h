@@ -107,6 +107,9 @@ struct TokenOptions {
 /// Makes a token of the admin API, or a key of a function: they are of one kind.
 Outcome RunToken(const TokenOptions& options, const Session& session);
 
+/// The Wasm engines beside this program: version, compilers, modes, and whether each works.
+Outcome RunEngines(const Session& session);
+
 Outcome RunVersion(const Session& session);
 
 }  // namespace hybridserve::cli
