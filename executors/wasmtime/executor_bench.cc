@@ -16,7 +16,7 @@
 
 #include "base/digest.h"
 #include "base/file.h"
-#include "executors/wasmtime/spawning_host.h"
+#include "executors/tests/spawning_host.h"
 #include "executors/wasmtime/wasmtime_engine.h"
 #include "wasm/executor_pool.h"
 

@@ -1,4 +1,4 @@
-#include "executors/wasmtime/spawning_host.h"
+#include "executors/tests/spawning_host.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-#include "executors/wasmtime/guests.h"
+#include "executors/tests/guests.h"
 
 #include <unistd.h>
 

@@ -5,7 +5,7 @@
 
 #include <fstream>
 
-#include "executors/wasmtime/executor_fixture.h"
+#include "executors/tests/executor_fixture.h"
 #include "wasm/aot_cache.h"
 
 namespace hybridserve {

@@ -14,8 +14,8 @@
 
 #include "base/digest.h"
 #include "base/file.h"
-#include "executors/wasmtime/guests.h"
-#include "executors/wasmtime/spawning_host.h"
+#include "executors/tests/guests.h"
+#include "executors/tests/spawning_host.h"
 #include "wasm/executor_pool.h"
 
 namespace hybridserve {
@@ -30,6 +30,13 @@ namespace hybridserve {
 
 class ExecutorFixture : public testing::Test {
  protected:
+  /// By the environment; nothing there: the defaults.
+  static EngineChoice EngineUnderTest() {
+    const char* engine = std::getenv("HYBRIDSERVE_TEST_ENGINE");
+    const char* compiler = std::getenv("HYBRIDSERVE_TEST_COMPILER");
+    return {engine != nullptr ? engine : "", compiler != nullptr ? compiler : ""};
+  }
+
   void SetUp() override {
     static const Result<std::string> probe = FromText("(module)");
     if (!probe) GTEST_SKIP() << probe.error().message;
@@ -46,6 +53,7 @@ class ExecutorFixture : public testing::Test {
   void MakePool(uint32_t threads = 4) {
     pool_.reset();
     ExecutorPoolOptions options;
+    options.engine = EngineUnderTest();
     options.threads = threads;
     options.aot_folder = folder_.path() / "aot";
     options.aot_key_file = folder_.path() / "aot.key";

@@ -9,7 +9,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 
-#include "executors/wasmtime/executor_fixture.h"
+#include "executors/tests/executor_fixture.h"
 #include "wasm/executor_protocol.h"
 
 namespace hybridserve {
