@@ -2,7 +2,7 @@
 BUILD ?= build/release
 JOBS  ?= $(shell nproc)
 
-.PHONY: help setup build test demo run bench walls test-asan test-tsan fuzz lint format functions \
+.PHONY: help setup build test demo run bench walls conformance test-asan test-tsan fuzz lint format functions \
 	functions-built functions-test clean
 
 help:             ## this list
@@ -68,6 +68,11 @@ $(FUNCTIONS:%=%/build/stamp): %/build/stamp: $$(shell find $$* -name build -prun
 
 functions-test: functions  ## each function in all its builds: size, cold start, execution time, equal answers
 	@python3 tests/functions/table.py --bin $(BUILD)/bin --out build/bench
+
+conformance:      ## every engine, compiler and mode over the same cases; writes build/bench/conformance.json
+	@tools/setup test
+	@tools/build release $(JOBS)
+	@python3 tests/conformance/run.py --bin $(BUILD)/bin --out build/bench
 
 fuzz:             ## build the fuzz targets with clang and run each for 20 s
 	@tools/setup fuzz
