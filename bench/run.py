@@ -14,7 +14,7 @@ import traceback
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from harness import containers, machine, scale, wasm  # noqa: E402
+from harness import containers, engines, machine, scale, summary, wasm  # noqa: E402
 from harness.bench import Bench  # noqa: E402
 from harness.node import Failure, Unavailable  # noqa: E402
 from harness.report import METRICS, Report  # noqa: E402
@@ -67,6 +67,7 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder for the results")
     parser.add_argument("--quick", action="store_true", help="few samples: shows that it works, measures nothing well")
     parser.add_argument("--only", metavar="NAME,...", help="only these metrics: " + ", ".join(m.name for m in METRICS))
+    parser.add_argument("--engines", action="store_true", help="with --only: the table of the engines, too")
     parser.add_argument("--patience", type=float, default=30, metavar="SECONDS",
                         help="how long to wait, before each measurement, for the machine to be quiet (default 30)")
     arguments = parser.parse_args()
@@ -90,6 +91,8 @@ def main():
         for measurement, names in MEASUREMENTS:
             if set(names) & set(wanted):
                 measure(bench, report, measurement, names)
+        if not arguments.only or arguments.engines:
+            summary.write(arguments.out / "engines.json", {"machine": report.machine, "workloads": engines.measure(bench)})
     report.machine["load_average_at_end"] = list(os.getloadavg())
     report.write()
     report.print_table()
