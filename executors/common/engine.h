@@ -39,8 +39,8 @@ struct RunResult {
   OutcomeKind kind = OutcomeKind::kInternal;
   uint32_t exit_status = 0;
   std::string message;  ///< For kTrap and kInternal: the engine's words and the first frames.
-  std::chrono::microseconds instantiate{};
-  std::chrono::microseconds run{};
+  std::chrono::nanoseconds instantiate{};
+  std::chrono::nanoseconds run{};
   uint64_t peak_memory_bytes = 0;
 };
 

@@ -69,6 +69,12 @@ int StatusOf(const RunResult& result) {
   }
 }
 
+// Of a microsecond.
+uint32_t Tenths(SteadyClock::duration time) {
+  return static_cast<uint32_t>(
+      std::min<int64_t>(std::chrono::nanoseconds(time).count() / 100, UINT32_MAX));
+}
+
 int64_t Us(SteadyClock::duration time) { return duration_cast<microseconds>(time).count(); }
 
 // Strings as a StringBlock has them.
@@ -130,7 +136,7 @@ struct Measured {
   int64_t compile_us = 0;
   int64_t load_us = 0;
   std::vector<uint32_t> request_us_tenths;
-  std::vector<uint32_t> instantiate_us;
+  std::vector<uint32_t> instantiate_us_tenths;
   uint64_t resident_start_kib = 0;  // After a hundredth of the runs.
   uint64_t resident_end_kib = 0;
   uint32_t at_once = 1;
@@ -228,16 +234,14 @@ class OneShot {
   void RunInTurn() {
     wasi_ = std::make_unique<wasi::Wasi>(watchdog_->guard(0));
     measured_.request_us_tenths.assign(options_.repeat, 0);
-    measured_.instantiate_us.assign(options_.repeat, 0);
+    measured_.instantiate_us_tenths.assign(options_.repeat, 0);
     const uint32_t warm = options_.repeat / 100;
     for (uint32_t i = 0; i < options_.repeat; ++i) {
       if (i == warm) measured_.resident_start_kib = ResidentKiB(opened_.statm.get());
       const auto began = SteadyClock::now();
       RunResult result = Invoke(*wasi_, i + 1);
-      const auto ns = std::chrono::nanoseconds(SteadyClock::now() - began).count();
-      measured_.request_us_tenths[i] =
-          static_cast<uint32_t>(std::min<int64_t>(ns / 100, UINT32_MAX));
-      measured_.instantiate_us[i] = static_cast<uint32_t>(result.instantiate.count());
+      measured_.request_us_tenths[i] = Tenths(SteadyClock::now() - began);
+      measured_.instantiate_us_tenths[i] = Tenths(result.instantiate);
       Count(std::move(result));
     }
     measured_.resident_end_kib = ResidentKiB(opened_.statm.get());
@@ -299,25 +303,26 @@ class OneShot {
     const RunResult& last = measured_.last;
     if (!last.message.empty()) (void)std::fprintf(stderr, "%s\n", last.message.c_str());
     if (opened_.report) {
-      const nlohmann::ordered_json report = {{"engine", program_.name},
-                                             {"compiler", options_.compiler},
-                                             {"mode", ModeName(options_.mode)},
-                                             {"wasi", options_.own_wasi ? "own" : "ours"},
-                                             {"outcome", OutcomeName(last.kind)},
-                                             {"exit_status", last.exit_status},
-                                             {"message", last.message},
-                                             {"compile_us", measured_.compile_us},
-                                             {"load_us", measured_.load_us},
-                                             {"instantiate_us", last.instantiate.count()},
-                                             {"run_us", last.run.count()},
-                                             {"peak_memory_bytes", last.peak_memory_bytes},
-                                             {"failed", measured_.failed},
-                                             {"at_once", measured_.at_once},
-                                             {"request_us_p50", Percentile(measured_.request_us_tenths, 50) / 10.0},
-                                             {"request_us_p99", Percentile(measured_.request_us_tenths, 99) / 10.0},
-                                             {"instantiate_us_p50", Percentile(measured_.instantiate_us, 50)},
-                                             {"resident_start_kib", measured_.resident_start_kib},
-                                             {"resident_end_kib", measured_.resident_end_kib}};
+      const nlohmann::ordered_json report = {
+          {"engine", program_.name},
+          {"compiler", options_.compiler},
+          {"mode", ModeName(options_.mode)},
+          {"wasi", options_.own_wasi ? "own" : "ours"},
+          {"outcome", OutcomeName(last.kind)},
+          {"exit_status", last.exit_status},
+          {"message", last.message},
+          {"compile_us", measured_.compile_us},
+          {"load_us", measured_.load_us},
+          {"instantiate_us", Us(last.instantiate)},
+          {"run_us", Us(last.run)},
+          {"peak_memory_bytes", last.peak_memory_bytes},
+          {"failed", measured_.failed},
+          {"at_once", measured_.at_once},
+          {"request_us_p50", Percentile(measured_.request_us_tenths, 50) / 10.0},
+          {"request_us_p99", Percentile(measured_.request_us_tenths, 99) / 10.0},
+          {"instantiate_us_p50", Percentile(measured_.instantiate_us_tenths, 50) / 10.0},
+          {"resident_start_kib", measured_.resident_start_kib},
+          {"resident_end_kib", measured_.resident_end_kib}};
       TRY(WriteAll(opened_.report.get(), report.dump() + "\n"));
     }
     return StatusOf(last);

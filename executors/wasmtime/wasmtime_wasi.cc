@@ -7,8 +7,6 @@
 namespace hybridserve {
 namespace {
 
-using std::chrono::duration_cast;
-using std::chrono::microseconds;
 
 using WasiConfigPtr = std::unique_ptr<wasi_config_t, Deleter<wasi_config_delete>>;
 
@@ -105,8 +103,8 @@ Result<RunResult> RunWithWasmtimeWasi(const EngineOptions& options, const OwnWas
   const TrapPtr trapped(trap);
   const auto ended = SteadyClock::now();
   RunResult result = Judge(error.get(), trapped.get());
-  result.instantiate = duration_cast<microseconds>(instantiated - began);
-  result.run = duration_cast<microseconds>(ended - instantiated);
+  result.instantiate = instantiated - began;
+  result.run = ended - instantiated;
   return result;
 }
 
