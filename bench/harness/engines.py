@@ -7,9 +7,9 @@ import subprocess
 import time
 
 from . import functions
+from .executors import ENGINES, compile_ahead, describe, program
 from .node import Unavailable
 
-ENGINES = ["wasmtime", "wasmer", "wasmedge"]
 SHIM = pathlib.Path(__file__).resolve().parent.parent / "wasm2c" / "main.c"
 RUNTIME = pathlib.Path("/usr/share/wabt/wasm2c")
 # Workload, what it reads, invocations in one process, and how many such processes.
@@ -26,25 +26,23 @@ class Workload:
         self.file.write_bytes(functions.build_wasm(name, bench.folder, *flags))
 
 
-def run(program, workload, *options):
+def run(executor, workload, *options):
     """The report of one process, and its output."""
     report = workload.file.with_suffix(".report")
-    ended = subprocess.run([program, "run", *options, "--report", report, workload.file], input=workload.body,
+    ended = subprocess.run([executor, "run", *options, "--report", report, workload.file], input=workload.body,
                            capture_output=True, check=True)
     return json.loads(report.read_text()), ended.stdout
 
 
-def measure_compiler(program, compiler, workload):
+def measure_compiler(executor, compiler, workload):
     """One row: medians of some processes; those that compile are not those that load."""
     name, modes = compiler["name"], compiler["modes"]
     code = workload.file.with_suffix(".code")
-    with open(workload.file, "rb") as wasm, open(code, "wb") as out:
-        subprocess.run(["sh", "-c", f"exec {program} compile --compiler {name} 3<&{wasm.fileno()} 4>&{out.fileno()}"],
-                       pass_fds=(wasm.fileno(), out.fileno()), check=True, capture_output=True)
+    compile_ahead(executor, name, workload.file, code)
     ahead = "aot" in modes
     loaded = ("--mode", "aot", "--code", code) if ahead else ()
-    compiled = [run(program, workload, "--compiler", name)[0] for _ in range(PROCESSES)]
-    runs = [run(program, workload, "--compiler", name, *loaded, "--repeat", str(workload.repeat))
+    compiled = [run(executor, workload, "--compiler", name)[0] for _ in range(PROCESSES)]
+    runs = [run(executor, workload, "--compiler", name, *loaded, "--repeat", str(workload.repeat))
             for _ in range(PROCESSES)]
 
     def median(values):
@@ -101,12 +99,11 @@ def measure(bench):
 def measure_workload(bench, workload):
     rows = {}
     for engine in ENGINES:
-        program = bench.bin / f"hybridserve-executor-{engine}"
-        if not program.exists():
+        executor = program(bench.bin, engine)
+        if not executor.exists():
             continue
-        described = json.loads(subprocess.run([program, "describe"], capture_output=True, check=True).stdout)
-        for compiler in described["compilers"]:
-            rows[f"{engine} {compiler['name']}"] = measure_compiler(program, compiler, workload)
+        for compiler in describe(executor)["compilers"]:
+            rows[f"{engine} {compiler['name']}"] = measure_compiler(executor, compiler, workload)
     try:
         rows["wasm2c, gcc -O2"] = measure_wasm2c(bench, workload)
     except Unavailable as reason:

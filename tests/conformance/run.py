@@ -27,8 +27,8 @@ sys.path[:0] = [str(HERE), str(ROOT / "bench")]
 from cases import Run, all_cases  # noqa: E402
 from guests import Guests, Unbuilt  # noqa: E402
 from harness import summary  # noqa: E402
+from harness.executors import ENGINES, compile_ahead, describe, program  # noqa: E402
 
-ENGINES = ["wasmtime", "wasmer", "wasmedge"]
 DOCUMENT = ROOT / "docs/engines.md"
 REQUESTS = 20_000  # Of which a request's time is the median.
 
@@ -37,19 +37,15 @@ class Target:
     """An engine with one compiler, mode and WASI."""
 
     def __init__(self, bin_folder, engine, compiler, mode, wasi):
-        self.program = bin_folder / f"hybridserve-executor-{engine}"
+        self.program = program(bin_folder, engine)
         self.engine, self.compiler, self.mode, self.wasi = engine, compiler, mode, wasi
 
     def __str__(self):
         return f"{self.engine} {self.compiler} {self.mode}" + (" own-wasi" if self.wasi == "own" else "")
 
 
-def describe(program):
-    return json.loads(subprocess.run([program, "describe"], capture_output=True, check=True).stdout)
-
-
 def targets_of(bin_folder, engine):
-    described = describe(bin_folder / f"hybridserve-executor-{engine}")
+    described = describe(program(bin_folder, engine))
     for compiler in described["compilers"]:
         for mode in compiler["modes"]:
             yield Target(bin_folder, engine, compiler["name"], mode, "ours")
@@ -90,13 +86,7 @@ class Suite:
         key = (case.guest, target.engine, target.compiler)
         if key not in self.codes:
             path = self.scratch / "-".join(key).replace(".", "-")
-            with open(self.guest(case.guest), "rb") as wasm, open(path, "w+b") as code:
-                # As the launcher gives them: the module is 3, the code goes to 4.
-                command = f"exec {target.program} compile --compiler {target.compiler} 3<&{wasm.fileno()} 4>&{code.fileno()}"
-                compiled = subprocess.run(["sh", "-c", command], pass_fds=(wasm.fileno(), code.fileno()),
-                                          capture_output=True, text=True, timeout=600)
-            if compiled.returncode != 0:
-                raise RuntimeError(f"compile ended with {compiled.returncode}: {compiled.stderr.strip()}")
+            compile_ahead(target.program, target.compiler, self.guest(case.guest), path)
             self.codes[key] = path
         return self.codes[key]
 
@@ -224,7 +214,7 @@ def main():
     arguments = parser.parse_args()
     bin_folder = arguments.bin.resolve()
     engines = [engine for engine in arguments.engine or ENGINES
-               if os.access(bin_folder / f"hybridserve-executor-{engine}", os.X_OK)]
+               if os.access(program(bin_folder, engine), os.X_OK)]
     if not engines:
         print("skipped: no such engine is built here")
         return 77
