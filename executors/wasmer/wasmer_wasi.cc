@@ -1,0 +1,58 @@
+// One invocation with Wasmer's own WASI, as its own command runs it.
+#include <unistd.h>
+
+#include <vector>
+
+#include "executors/wasmer/wasmer_engine.h"
+#include "executors/wasmer/wasmer_types.h"
+
+namespace hybridserve {
+namespace {
+
+using std::chrono::duration_cast;
+using std::chrono::microseconds;
+using std::chrono::nanoseconds;
+
+std::vector<hybridserve_wasmer_view> Views(const std::vector<std::string>& list) {
+  std::vector<hybridserve_wasmer_view> views;
+  for (const std::string& text : list) views.push_back(View(text));
+  return views;
+}
+
+RunResult Judge(const hybridserve_wasmer_ending& ending, const char* trap) {
+  if (trap != nullptr) return {.kind = OutcomeKind::kTrap, .message = trap};
+  if (ending.exit_status == 0) return {.kind = OutcomeKind::kDone};
+  return {.kind = OutcomeKind::kExit, .exit_status = ending.exit_status};
+}
+
+}  // namespace
+
+Result<RunResult> RunWithWasmerWasi(const EngineOptions& options, const OwnWasiRun& run) {
+  const std::vector<hybridserve_wasmer_view> arguments = Views(run.arguments);
+  const std::vector<hybridserve_wasmer_view> environment = Views(run.environment);
+  std::vector<hybridserve_wasmer_folder> folders;
+  for (const OwnWasiRun::Folder& folder : run.folders) {
+    folders.push_back({View(folder.host), View(folder.guest), folder.writable});
+  }
+  const bool cached = run.mode == Mode::kJitCache;
+  const hybridserve_wasmer_command command = {
+      .compiler = View(options.compiler),
+      .wasm = View(run.wasm),
+      .code = run.mode == Mode::kAot ? ::dup(run.code.get()) : -1,
+      .cache_folder = View(cached ? std::string_view(options.cache_folder) : std::string_view()),
+      .arguments = arguments.data(),
+      .argument_count = arguments.size(),
+      .environment = environment.data(),
+      .environment_count = environment.size(),
+      .folders = folders.data(),
+      .folder_count = folders.size()};
+  hybridserve_wasmer_ending ending{};
+  const WasmerText error(hybridserve_wasmer_run_command(&command, &ending));
+  if (error) return Fail(Code::kInvalidArgument, error.get());
+  const WasmerText trap(ending.trap);
+  RunResult result = Judge(ending, trap.get());
+  result.run = duration_cast<microseconds>(nanoseconds(ending.run_ns));
+  return result;
+}
+
+}  // namespace hybridserve
