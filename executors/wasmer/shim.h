@@ -48,12 +48,6 @@ typedef struct hybridserve_wasmer_host {
 
 #define HYBRIDSERVE_WASMER_STOP 0xffffffffu
 
-/// What a store's instance may hold, over all its memories and tables together.
-typedef struct hybridserve_wasmer_limits {
-  uint64_t memory_bytes;
-  uint32_t table_elements;
-} hybridserve_wasmer_limits;
-
 typedef struct hybridserve_wasmer_usage {
   uint64_t memory_bytes;  ///< The most that its memories held together.
   bool refused;           ///< A memory or table was refused.
@@ -86,9 +80,10 @@ char* hybridserve_wasmer_translate(hybridserve_wasmer_view compiler, hybridserve
                                    hybridserve_wasmer_module** module);
 void hybridserve_wasmer_module_delete(hybridserve_wasmer_module* module);
 
-/// What one instance lives in. `module` and `run` outlive it.
+/// What one instance lives in, whose memories together hold at most that. `module` and `run` outlive
+/// it.
 hybridserve_wasmer_store* hybridserve_wasmer_store_new(const hybridserve_wasmer_module* module,
-                                                       hybridserve_wasmer_limits limits, void* run);
+                                                       uint64_t memory_limit_bytes, void* run);
 void hybridserve_wasmer_store_delete(hybridserve_wasmer_store* store);
 /// Makes the instance, with its start function.
 char* hybridserve_wasmer_store_instantiate(hybridserve_wasmer_store* store);

@@ -13,9 +13,6 @@ namespace {
 using std::chrono::duration_cast;
 using std::chrono::microseconds;
 
-// Of all tables of an instance together.
-constexpr uint32_t kMaxTableElements = 1u << 18;
-
 constexpr std::string_view kCompilers[] = {"cranelift", "singlepass", "llvm"};
 
 static_assert(wasi::kStop == HYBRIDSERVE_WASMER_STOP);
@@ -57,8 +54,8 @@ class WasmerModule : public Module {
 };
 
 RunResult WasmerModule::Run(wasi::Wasi& wasi) {
-  const WasmerStorePtr store(hybridserve_wasmer_store_new(
-      module_.get(), {memory_limit_bytes_, kMaxTableElements}, &wasi));
+  const WasmerStorePtr store(
+      hybridserve_wasmer_store_new(module_.get(), memory_limit_bytes_, &wasi));
   RunResult result;
   {
     const RunningGuests::Guest running(guests_, store.get(), wasi.guard());

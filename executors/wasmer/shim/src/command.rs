@@ -1,19 +1,23 @@
-//! One command with Wasmer's own WASI (WASIX), as Wasmer's own program runs it.
+//! One command with Wasmer's own WASI (WASIX), set up as Wasmer's own program does it: all folders lie
+//! in one tree, which is a preopened directory as "/" and as ".". What is in no folder is in memory.
 
 use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use virtual_fs::{ArcFileSystem, EmptyFileSystem, FileSystem, OverlayFileSystem, host_fs};
+use virtual_fs::{
+    ArcFileSystem, EmptyFileSystem, FileSystem, MountFileSystem, OverlayFileSystem,
+    RootFileSystemBuilder, host_fs,
+};
 use wasmer::sys::EngineBuilder;
-use wasmer::{Engine, RuntimeError};
-use wasmer_types::ModuleHash;
-use wasmer_wasix::runners::MountedDirectory;
-use wasmer_wasix::runners::wasi::{RuntimeOrEngine, WasiRunner};
-use wasmer_wasix::{WasiError, WasiRuntimeError};
+use wasmer::{Engine, InstantiationError, Module, RuntimeError, Store};
+use wasmer_wasix::{WasiEnvBuilder, WasiError, WasiRuntimeError};
 
-use crate::module;
+use crate::module::{self, one_line};
 use crate::run::describe;
+
+type DynFileSystem = Arc<dyn FileSystem + Send + Sync>;
 
 pub struct Folder {
     pub host: String,
@@ -53,16 +57,19 @@ pub fn run(command: Command) -> Result<Ending, String> {
     };
     let load = began.elapsed();
 
-    let name = command.arguments.first().cloned().unwrap_or_default();
-    let mut runner = WasiRunner::new();
-    runner.with_args(command.arguments.into_iter().skip(1));
-    runner.with_envs(command.environment);
-    let folders = command.folders.iter().map(mounted).collect::<Result<Vec<_>, _>>()?;
-    runner.with_mounted_directories(folders);
+    let mut arguments = command.arguments.into_iter();
+    let mut builder = WasiEnvBuilder::new(arguments.next().unwrap_or_default());
+    builder.set_engine(engine.clone());
+    builder.add_args(arguments);
+    builder.add_envs(command.environment);
+    builder.set_mount_fs(tree(&command.folders)?);
+    builder.add_preopen_dir("/").map_err(one_line)?;
+    builder
+        .add_preopen_build(|p| p.directory("/").alias(".").read(true).write(true).create(true))
+        .map_err(one_line)?;
 
     let began = Instant::now();
-    let hash = ModuleHash::random();
-    let result = runner.run_wasm(RuntimeOrEngine::Engine(engine), &name, module, hash);
+    let result = call_start(builder, module, Store::new(engine));
     let run = began.elapsed();
     let (exit_status, trap) = match result {
         Ok(()) => (0, None),
@@ -71,37 +78,55 @@ pub fn run(command: Command) -> Result<Ending, String> {
     Ok(Ending { exit_status, trap, load, run })
 }
 
-/// A host's folder; one that may not be written lies below an empty file system that takes nothing.
-fn mounted(folder: &Folder) -> Result<MountedDirectory, String> {
-    let handle = tokio::runtime::Handle::current();
-    let host = host_fs::FileSystem::new(handle, &folder.host)
-        .map_err(|error| format!("Wasmer cannot open the folder {}: {error}", folder.host))?;
-    let host: Arc<dyn FileSystem + Send + Sync> = Arc::new(host);
-    let fs = if folder.writable {
-        host
-    } else {
-        Arc::new(OverlayFileSystem::new(EmptyFileSystem::default(), [ArcFileSystem::new(host)]))
-    };
-    Ok(MountedDirectory { guest: folder.guest.clone(), fs })
+fn call_start(
+    builder: WasiEnvBuilder,
+    module: Module,
+    mut store: Store,
+) -> Result<(), WasiRuntimeError> {
+    let (instance, env) = builder.instantiate(module, &mut store)?;
+    let start = instance.exports.get_function("_start")?;
+    let result = start.call(&mut store, &[]);
+    env.on_exit(&mut store, None);
+    Ok(result.map(|_| ())?)
 }
 
-/// Exit status and trap of what ended with an error.
-fn ended(error: anyhow::Error) -> Result<(u32, Option<String>), String> {
-    for cause in error.chain() {
-        if let Some(error) = cause.downcast_ref::<WasiRuntimeError>() {
-            if let Some(code) = error.as_exit_code() {
-                return Ok((code.raw() as u32, None));
-            }
-            if let WasiRuntimeError::Runtime(error) = error {
-                return Ok((0, Some(describe(error))));
-            }
-        }
-        if let Some(WasiError::Exit(code)) = cause.downcast_ref::<WasiError>() {
-            return Ok((code.raw() as u32, None));
-        }
-        if let Some(error) = cause.downcast_ref::<RuntimeError>() {
-            return Ok((0, Some(describe(error))));
-        }
+fn tree(folders: &[Folder]) -> Result<MountFileSystem, String> {
+    let paths: Vec<PathBuf> =
+        folders.iter().map(|folder| Path::new("/").join(folder.guest.trim_start_matches("./"))).collect();
+    let names: Vec<&str> = paths.iter().filter_map(|path| path.to_str()).collect();
+    let tree = MountFileSystem::new();
+    let memory = Arc::new(RootFileSystemBuilder::default().build_tmp_ext(&names));
+    tree.mount(Path::new("/"), memory).map_err(one_line)?;
+    for (folder, path) in folders.iter().zip(&paths) {
+        let path = if folder.guest == "." { Path::new("/") } else { path };
+        tree.set_mount(path, host_folder(folder)?).map_err(one_line)?;
     }
-    Err(module::one_line(format!("{error:#}")))
+    Ok(tree)
+}
+
+/// One that may not be written lies below an empty file system that takes nothing.
+fn host_folder(folder: &Folder) -> Result<DynFileSystem, String> {
+    let handle = tokio::runtime::Handle::current();
+    let host: DynFileSystem = host_fs::FileSystem::new(handle, &folder.host)
+        .map(Arc::new)
+        .map_err(|error| format!("Wasmer cannot open the folder {}: {error}", folder.host))?;
+    if folder.writable {
+        return Ok(host);
+    }
+    let nothing = EmptyFileSystem::default();
+    Ok(Arc::new(OverlayFileSystem::new(nothing, [ArcFileSystem::new(host)])))
+}
+
+/// Exit status and trap of what ended with an error; an error when it did not begin.
+fn ended(error: WasiRuntimeError) -> Result<(u32, Option<String>), String> {
+    let trap = |error: &RuntimeError| match error.downcast_ref::<WasiError>() {
+        Some(WasiError::Exit(code)) => Ok((code.raw() as u32, None)),
+        _ => Ok((0, Some(describe(error)))),
+    };
+    match &error {
+        WasiRuntimeError::Wasi(WasiError::Exit(code)) => Ok((code.raw() as u32, None)),
+        WasiRuntimeError::Runtime(error) => trap(error),
+        WasiRuntimeError::Instantiation(InstantiationError::Start(error)) => trap(error),
+        error => Err(one_line(error)),
+    }
 }

@@ -72,12 +72,6 @@ impl hybridserve_wasmer_host {
 }
 
 #[repr(C)]
-pub struct hybridserve_wasmer_limits {
-    memory_bytes: u64,
-    table_elements: u32,
-}
-
-#[repr(C)]
 pub struct hybridserve_wasmer_usage {
     memory_bytes: u64,
     refused: bool,
@@ -191,11 +185,10 @@ pub unsafe extern "C" fn hybridserve_wasmer_module_delete(module: *mut hybridser
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hybridserve_wasmer_store_new(
     module: &hybridserve_wasmer_module,
-    limits: hybridserve_wasmer_limits,
+    memory_limit_bytes: u64,
     run: *mut c_void,
 ) -> *mut hybridserve_wasmer_store {
-    let (state, interrupter) =
-        run::Run::new(&module.loaded, limits.memory_bytes, limits.table_elements);
+    let (state, interrupter) = run::Run::new(&module.loaded, memory_limit_bytes);
     let state = Box::into_raw(Box::new(state));
     Box::into_raw(Box::new(hybridserve_wasmer_store { interrupter, module, run, state }))
 }

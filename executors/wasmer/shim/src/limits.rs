@@ -13,12 +13,14 @@ use wasmer::sys::vm::{
 use wasmer::sys::{BaseTunables, Tunables};
 use wasmer::{MemoryType, Pages, TableType, WASM_PAGE_SIZE};
 
+/// Of all tables of an instance together.
+pub const TABLE_ELEMENTS: u32 = 1 << 18;
+
 /// Of one store.
 #[derive(Debug)]
 pub struct Budget {
     memory_limit: u64,
     memory_used: AtomicU64,
-    table_limit: u32,
     refused: AtomicBool,
     memories: AtomicU32,
     /// Which of the module's memories is exported as "memory".
@@ -27,11 +29,10 @@ pub struct Budget {
 }
 
 impl Budget {
-    pub fn new(memory_limit: u64, table_limit: u32, exported: Option<u32>) -> Self {
+    pub fn new(memory_limit: u64, exported: Option<u32>) -> Self {
         Self {
             memory_limit,
             memory_used: AtomicU64::new(0),
-            table_limit,
             refused: AtomicBool::new(false),
             memories: AtomicU32::new(0),
             exported,
@@ -140,7 +141,7 @@ impl LinearMemory for BoundedMemory {
 /// Of an engine that runs one module.
 pub struct Limits {
     base: BaseTunables,
-    /// How many tables the module has, between which a store's table elements are divided.
+    /// How many tables the module has, between which an instance's elements are divided.
     tables: Arc<AtomicU32>,
 }
 
@@ -199,7 +200,7 @@ impl Tunables for Limits {
     ) -> Result<VMTable, String> {
         let mut bounded = *ty;
         if let Some(budget) = current() {
-            let most = budget.table_limit / self.tables.load(Relaxed).max(1);
+            let most = TABLE_ELEMENTS / self.tables.load(Relaxed).max(1);
             if ty.minimum > most {
                 budget.refused.store(true, Relaxed);
                 return Err(format!("a table of {} elements; {most} are allowed", ty.minimum));

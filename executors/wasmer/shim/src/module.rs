@@ -11,7 +11,7 @@ use wasmer::sys::{CompilerConfig, Cranelift, EngineBuilder, NativeEngineExt, Sin
 use wasmer::{Engine, ExportIndex, ExternType, FunctionType, Module, Type};
 use wasmer_cache::{Cache, FileSystemCache, Hash};
 
-use crate::limits::Limits;
+use crate::limits::{Limits, TABLE_ELEMENTS};
 
 /// A function that the host offers.
 pub struct HostFunction {
@@ -160,6 +160,7 @@ fn signature(ty: &FunctionType) -> String {
     format!("({}) -> ({})", names(ty.params()), names(ty.results()))
 }
 
+/// For each import, the host's function; fails also when the module's tables are too large.
 fn link(module: &Module, host: &Host) -> Result<Vec<(usize, FunctionType)>, String> {
     let mut imports = Vec::new();
     for import in module.imports() {
@@ -182,6 +183,13 @@ fn link(module: &Module, host: &Host) -> Result<Vec<(usize, FunctionType)>, Stri
             ));
         }
         imports.push((index, ty.clone()));
+    }
+    let tables = &module.info().tables;
+    let elements: u64 = tables.values().map(|table| u64::from(table.minimum)).sum();
+    if elements > u64::from(TABLE_ELEMENTS) {
+        return Err(format!(
+            "the module's tables have {elements} elements; {TABLE_ELEMENTS} are allowed"
+        ));
     }
     Ok(imports)
 }

@@ -54,10 +54,10 @@ pub struct Run {
 }
 
 impl Run {
-    pub fn new(loaded: &Loaded, memory_limit: u64, table_limit: u32) -> (Self, Interrupter) {
+    pub fn new(loaded: &Loaded, memory_limit: u64) -> (Self, Interrupter) {
         let store = Store::new(loaded.engine.clone());
         let interrupter = store.interrupter();
-        let budget = Arc::new(Budget::new(memory_limit, table_limit, loaded.exported_memory));
+        let budget = Arc::new(Budget::new(memory_limit, loaded.exported_memory));
         (Self { store, instance: None, budget }, interrupter)
     }
 
