@@ -10,9 +10,6 @@
 namespace hybridserve {
 namespace {
 
-using std::chrono::duration_cast;
-using std::chrono::microseconds;
-
 constexpr std::string_view kCompilers[] = {"cranelift", "singlepass", "llvm"};
 
 static_assert(wasi::kStop == HYBRIDSERVE_WASMER_STOP);
@@ -84,8 +81,8 @@ RunResult WasmerModule::Execute(wasi::Wasi& wasi, hybridserve_wasmer_store* stor
   const auto ended = SteadyClock::now();
   RunResult result =
       Judge(failure.get(), wasi, hybridserve_wasmer_store_usage(store).refused);
-  result.instantiate = duration_cast<microseconds>(instantiated - began);
-  result.run = duration_cast<microseconds>(ended - instantiated);
+  result.instantiate = instantiated - began;
+  result.run = ended - instantiated;
   return result;
 }
 

@@ -9,10 +9,6 @@
 namespace hybridserve {
 namespace {
 
-using std::chrono::duration_cast;
-using std::chrono::microseconds;
-using std::chrono::nanoseconds;
-
 std::vector<hybridserve_wasmer_view> Views(const std::vector<std::string>& list) {
   std::vector<hybridserve_wasmer_view> views;
   for (const std::string& text : list) views.push_back(View(text));
@@ -51,7 +47,7 @@ Result<RunResult> RunWithWasmerWasi(const EngineOptions& options, const OwnWasiR
   if (error) return Fail(Code::kInvalidArgument, error.get());
   const WasmerText trap(ending.trap);
   RunResult result = Judge(ending, trap.get());
-  result.run = duration_cast<microseconds>(nanoseconds(ending.run_ns));
+  result.run = std::chrono::nanoseconds(ending.run_ns);
   return result;
 }
 
