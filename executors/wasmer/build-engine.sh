@@ -11,7 +11,7 @@ llvm=/usr/lib/llvm-22
 features=
 [ ! -x $llvm/bin/llvm-config ] || features=llvm
 key=$({ rustc --version; echo "features: $features"; [ -z "$features" ] || $llvm/bin/llvm-config --version
-        cat Cargo.toml Cargo.lock src/*.rs; } | sha256sum | cut -d' ' -f1)
+        cat ../build-engine.sh Cargo.toml Cargo.lock src/*.rs; } | sha256sum | cut -d' ' -f1)
 [ "$(cat "$prefix/key" 2>/dev/null)" = "$key" ] && exit 0
 
 echo "setup: building the Wasm engine Wasmer${features:+ with LLVM} (ten minutes, once)"
@@ -23,7 +23,13 @@ CARGO_TARGET_DIR=$cache/wasmer-target LLVM_SYS_221_PREFIX=$llvm \
 new=$prefix.new.$$
 rm -rf "$new"
 mkdir -p "$new/lib"
-cp "$cache/wasmer-target/release/libhybridserve_wasmer.a" "$new/lib/"
+library=$new/lib/libhybridserve_wasmer.a
+cp "$cache/wasmer-target/release/libhybridserve_wasmer.a" "$library"
+# The functions that it wants of LLVM.
+nm -g --format=posix "$library" 2>/dev/null | awk '
+  $1 ~ /^LLVM/ && $2 == "U" { wanted[$1] }
+  $1 ~ /^LLVM/ && $2 != "U" { own[$1] }
+  END { for (name in wanted) if (!(name in own)) print name }' | LC_ALL=C sort >"$new/llvm-functions"
 echo "$features" >"$new/features"
 echo "$key" >"$new/key"
 rm -rf "$prefix"

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "executors/common/cpu_features.h"
+#include "executors/wasmer/llvm_library.h"
 #include "executors/wasmer/running_guests.h"
 #include "executors/wasmer/wasmer_types.h"
 
@@ -109,6 +110,7 @@ class WasmerEngine : public Engine {
   explicit WasmerEngine(EngineOptions options) : options_(std::move(options)) {}
 
   Result<std::string> Compile(std::string_view wasm) override {
+    TRY(PrepareCompiler(options_));
     hybridserve_wasmer_bytes bytes{};
     const WasmerText error(
         hybridserve_wasmer_compile(View(options_.compiler), View(wasm), &Host(), &bytes));
@@ -129,6 +131,7 @@ class WasmerEngine : public Engine {
 
   Result<std::unique_ptr<Module>> LoadWasm(std::string_view wasm,
                                            uint64_t memory_limit_bytes) override {
+    TRY(PrepareCompiler(options_));
     hybridserve_wasmer_module* module = nullptr;
     const WasmerText error(hybridserve_wasmer_translate(View(options_.compiler), View(wasm),
                                                         View(options_.cache_folder), &Host(),
@@ -150,6 +153,10 @@ class WasmerEngine : public Engine {
 };
 
 }  // namespace
+
+Result<> PrepareCompiler(const EngineOptions& options) {
+  return options.compiler == "llvm" ? LoadLlvm() : Result<>();
+}
 
 Result<std::unique_ptr<Engine>> MakeWasmerEngine(const EngineOptions& options) {
   if (!hybridserve_wasmer_has(View(options.compiler))) {

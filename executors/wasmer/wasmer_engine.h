@@ -20,6 +20,10 @@ namespace hybridserve {
 /// Errors: kInvalidArgument there is no such compiler.
 Result<std::unique_ptr<Engine>> MakeWasmerEngine(const EngineOptions& options);
 
+/// Before anything is compiled.
+/// Errors: kUnsupported the compiler needs LLVM, which cannot be loaded.
+Result<> PrepareCompiler(const EngineOptions& options);
+
 /// See EngineProgram. LLVM is among the compilers where it was there when Wasmer was built.
 std::vector<CompilerInfo> WasmerCompilers();
 std::string WasmerVersion();

@@ -24,6 +24,7 @@ RunResult Judge(const hybridserve_wasmer_ending& ending, const char* trap) {
 }  // namespace
 
 Result<RunResult> RunWithWasmerWasi(const EngineOptions& options, const OwnWasiRun& run) {
+  if (run.mode != Mode::kAot) TRY(PrepareCompiler(options));
   const std::vector<hybridserve_wasmer_view> arguments = Views(run.arguments);
   const std::vector<hybridserve_wasmer_view> environment = Views(run.environment);
   std::vector<hybridserve_wasmer_folder> folders;

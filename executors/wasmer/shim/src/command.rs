@@ -10,7 +10,7 @@ use virtual_fs::{
     ArcFileSystem, EmptyFileSystem, FileSystem, MountFileSystem, OverlayFileSystem,
     RootFileSystemBuilder, host_fs,
 };
-use wasmer::sys::EngineBuilder;
+use wasmer::sys::{EngineBuilder, NativeEngineExt};
 use wasmer::{Engine, InstantiationError, Module, RuntimeError, Store};
 use wasmer_wasix::{WasiEnvBuilder, WasiError, WasiRuntimeError};
 
@@ -50,7 +50,10 @@ pub fn run(command: Command) -> Result<Ending, String> {
     let _entered = runtime.enter();
 
     let began = Instant::now();
-    let engine: Engine = EngineBuilder::new(module::config(command.compiler)?).engine().into();
+    let engine: Engine = match command.code {
+        Some(_) => Engine::headless(),
+        None => EngineBuilder::new(module::config(command.compiler)?).engine().into(),
+    };
     let module = match command.code {
         Some(file) => module::deserialize(&engine, file)?,
         None => module::translated(&engine, command.compiler, command.wasm, command.cache_folder)?,
