@@ -34,7 +34,7 @@ int main(int argc, char** argv) {
       .version = hybridserve::WasmerVersion(),
       .compilers = hybridserve::WasmerCompilers(),
       .modes = {Mode::kAot, Mode::kJit, Mode::kJitCache},
-      .deadline = "a signal to the guest's thread ends it; others go on",
+      .deadline = "the guest ends when it calls the host, or by a signal to its thread; others go on",
       .make = hybridserve::MakeWasmerEngine,
       .fingerprint = hybridserve::WasmerFingerprint,
       .run_own_wasi = hybridserve::RunWithWasmerWasi,

@@ -89,8 +89,9 @@ void hybridserve_wasmer_store_delete(hybridserve_wasmer_store* store);
 char* hybridserve_wasmer_store_instantiate(hybridserve_wasmer_store* store);
 /// Calls `_start` of the instance. `found` tells whether there is one.
 char* hybridserve_wasmer_store_start(hybridserve_wasmer_store* store, bool* found);
-/// Ends the guest if it runs now, by a signal (SIGUSR1) to its thread. It can miss a guest that is
-/// just being entered: call it again until the guest has ended. From any thread.
+/// Makes the guest end at its next call of the host; from the second time on, by a signal (SIGUSR1)
+/// to its thread if it runs its own code now. So call it again, a millisecond later, until the guest
+/// has ended. From any thread.
 void hybridserve_wasmer_store_interrupt(const hybridserve_wasmer_store* store);
 hybridserve_wasmer_usage hybridserve_wasmer_store_usage(const hybridserve_wasmer_store* store);
 

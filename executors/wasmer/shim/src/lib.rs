@@ -3,6 +3,7 @@
 #![allow(clippy::missing_safety_doc, non_camel_case_types)]
 
 mod command;
+mod interrupt;
 mod limits;
 mod module;
 mod run;
@@ -13,7 +14,6 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::ptr::{null_mut, slice_from_raw_parts_mut};
 use std::slice::from_raw_parts;
 
-use wasmer::Interrupter;
 use wasmer::{FunctionType, Type};
 
 #[repr(C)]
@@ -83,7 +83,7 @@ pub struct hybridserve_wasmer_module {
 }
 
 pub struct hybridserve_wasmer_store {
-    interrupter: Interrupter,
+    stopper: run::Stopper,
     module: *const hybridserve_wasmer_module,
     run: *mut c_void,
     state: *mut run::Run,
@@ -188,9 +188,9 @@ pub unsafe extern "C" fn hybridserve_wasmer_store_new(
     memory_limit_bytes: u64,
     run: *mut c_void,
 ) -> *mut hybridserve_wasmer_store {
-    let (state, interrupter) = run::Run::new(&module.loaded, memory_limit_bytes);
+    let (state, stopper) = run::Run::new(&module.loaded, memory_limit_bytes);
     let state = Box::into_raw(Box::new(state));
-    Box::into_raw(Box::new(hybridserve_wasmer_store { interrupter, module, run, state }))
+    Box::into_raw(Box::new(hybridserve_wasmer_store { stopper, module, run, state }))
 }
 
 #[unsafe(no_mangle)]
@@ -222,7 +222,7 @@ pub unsafe extern "C" fn hybridserve_wasmer_store_start(
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hybridserve_wasmer_store_interrupt(store: &hybridserve_wasmer_store) {
-    store.interrupter.interrupt();
+    store.stopper.interrupt();
 }
 
 #[unsafe(no_mangle)]

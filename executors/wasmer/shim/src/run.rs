@@ -6,6 +6,7 @@ use std::sync::Arc;
 use wasmer::Interrupter;
 use wasmer::{Extern, Function, Instance, InstantiationError, RuntimeError, Store, Value};
 
+use crate::interrupt::{Interrupts, trap_handler};
 use crate::limits::Budget;
 use crate::module::Loaded;
 
@@ -21,6 +22,7 @@ struct Callee {
     call: Call,
     run: *mut c_void,
     budget: Arc<Budget>,
+    interrupts: Arc<Interrupts>,
 }
 
 // SAFETY: a store is used by one thread at a time, and its functions only by its guest.
@@ -28,7 +30,15 @@ unsafe impl Send for Callee {}
 unsafe impl Sync for Callee {}
 
 impl Callee {
-    fn call(&self, function: usize, arguments: &[Value], returns: bool) -> Result<Vec<Value>, RuntimeError> {
+    fn call(
+        &self,
+        function: usize,
+        arguments: &[Value],
+        returns: bool,
+    ) -> Result<Vec<Value>, RuntimeError> {
+        if self.interrupts.any() {
+            return Err(RuntimeError::new("stopped"));
+        }
         let mut raw = [0; MAX_PARAMETERS];
         for (slot, argument) in raw.iter_mut().zip(arguments) {
             *slot = match argument {
@@ -40,7 +50,7 @@ impl Callee {
         let (memory, size) = self.budget.memory();
         // SAFETY: as hybridserve_wasmer_host says.
         let result = unsafe { (self.call)(self.run, function, memory, size, raw.as_ptr()) };
-        if result == STOP {
+        if result == STOP || self.interrupts.any() {
             return Err(RuntimeError::new("stopped"));
         }
         Ok(if returns { vec![Value::I32(result as i32)] } else { Vec::new() })
@@ -51,18 +61,41 @@ pub struct Run {
     store: Store,
     instance: Option<Instance>,
     pub budget: Arc<Budget>,
+    interrupts: Arc<Interrupts>,
+}
+
+/// Ends what a store runs; from any thread.
+pub struct Stopper {
+    interrupts: Arc<Interrupts>,
+    interrupter: Interrupter,
+}
+
+impl Stopper {
+    pub fn interrupt(&self) {
+        if self.interrupts.add() {
+            self.interrupter.interrupt();
+        }
+    }
 }
 
 impl Run {
-    pub fn new(loaded: &Loaded, memory_limit: u64) -> (Self, Interrupter) {
-        let store = Store::new(loaded.engine.clone());
-        let interrupter = store.interrupter();
+    pub fn new(loaded: &Loaded, memory_limit: u64) -> (Self, Stopper) {
+        let interrupts = Arc::new(Interrupts::default());
+        let mut store = Store::new(loaded.engine.clone());
+        store.set_trap_handler(Some(trap_handler(interrupts.clone())));
+        let stopper = Stopper { interrupts: interrupts.clone(), interrupter: store.interrupter() };
         let budget = Arc::new(Budget::new(memory_limit, loaded.exported_memory));
-        (Self { store, instance: None, budget }, interrupter)
+        (Self { store, instance: None, budget, interrupts }, stopper)
     }
 
-    pub fn instantiate(&mut self, loaded: &Loaded, call: Call, run: *mut c_void) -> Result<(), String> {
-        let callee = Callee { call, run, budget: self.budget.clone() };
+    pub fn instantiate(
+        &mut self,
+        loaded: &Loaded,
+        call: Call,
+        run: *mut c_void,
+    ) -> Result<(), String> {
+        let (budget, interrupts) = (self.budget.clone(), self.interrupts.clone());
+        let callee = Callee { call, run, budget, interrupts };
         let imports: Vec<Extern> = loaded
             .imports
             .iter()
