@@ -32,6 +32,9 @@ struct EngineOptions {
   /// can do that.
   uint64_t keep_resident_bytes = 1u << 20;
   std::string cache_folder;  ///< Of the engine's own cache (kJitCache); empty: none.
+  /// A descriptor of an empty folder to write in, for a compiler that works on files; stays the
+  /// caller's. -1: none, such a compiler then compiles nothing.
+  int scratch_folder = -1;
 };
 
 /// How one run ended. The guest's output and log are in its Wasi.

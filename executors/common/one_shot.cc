@@ -94,12 +94,13 @@ struct Opened {
   UniqueFd code;
   UniqueFd report;
   UniqueFd statm;  // /proc/self/statm
+  UniqueFd scratch_folder;
   std::string body;
   std::vector<UniqueFd> folder_fds;
   std::vector<wasi::Folder> folders;
 };
 
-Result<Opened> Open(const OneShotOptions& options) {
+Result<Opened> Open(const OneShotOptions& options, const TemporaryFolder& scratch) {
   Opened opened;
   TRY_ASSIGN(opened.wasm, ReadFile(options.arguments.front(), kMaxModuleBytes));
   if (!options.code_file.empty()) {
@@ -109,6 +110,7 @@ Result<Opened> Open(const OneShotOptions& options) {
     TRY_ASSIGN(opened.report, OpenFile(options.report_file, O_WRONLY | O_CREAT | O_TRUNC));
   }
   TRY_ASSIGN(opened.statm, OpenFile("/proc/self/statm", O_RDONLY));
+  TRY_ASSIGN(opened.scratch_folder, OpenFile(scratch.path(), O_RDONLY | O_DIRECTORY));
   if (options.own_wasi) return opened;
   TRY_ASSIGN(opened.body, ReadOpenFile(0, "standard input", kMaxBodyBytes));
   for (const OwnWasiRun::Folder& folder : options.folders) {
@@ -154,7 +156,8 @@ class OneShot {
   Result<int> Run() {
     const EngineOptions engine_options{.compiler = options_.compiler,
                                        .threads = options_.concurrent,
-                                       .cache_folder = options_.cache_folder};
+                                       .cache_folder = options_.cache_folder,
+                                       .scratch_folder = opened_.scratch_folder.get()};
     if (options_.own_wasi) {
       TRY(RunOwn(engine_options));
       return Report();
@@ -344,7 +347,8 @@ class OneShot {
 
 Result<int> RunOneShot(const EngineProgram& program, Arguments arguments) {
   TRY_ASSIGN(const OneShotOptions options, ParseOneShot(program, std::move(arguments)));
-  TRY_ASSIGN(Opened opened, Open(options));
+  const TemporaryFolder scratch;
+  TRY_ASSIGN(Opened opened, Open(options, scratch));
   OneShot run(program, options, std::move(opened));
   return run.Run();
 }

@@ -92,7 +92,9 @@ Result<> Compile(const EngineProgram& program, const Options& options) {
   for (const wasi::HostFunction& function : wasi::HostFunctions()) known.push_back(function.name);
   TRY(CheckCommand(info, wasi::kModuleName, known, options.memory_limit_bytes));
   TRY_ASSIGN(const std::unique_ptr<Engine> engine,
-             program.make({.compiler = options.compiler, .threads = 1}));
+             program.make({.compiler = options.compiler,
+                           .threads = 1,
+                           .scratch_folder = options.scratch ? kScratchFd : -1}));
   TRY_ASSIGN(const std::string code, engine->Compile(wasm));
   TRY(WriteAll(kCodeFd, code));
   std::printf("memory_minimum_bytes=%llu\n",

@@ -4,8 +4,9 @@
 //                           descriptor 3: data socket, 4: control socket
 //                           (wasm/executor_protocol.h), 5 with --scratch: an empty folder in which
 //                           guests' /tmp are made
-//   compile [--compiler C] [--memory-limit BYTES]
-//                           descriptor 3: a .wasm file, 4: where the native code goes; prints
+//   compile [--compiler C] [--memory-limit BYTES] [--scratch]
+//                           descriptor 3: a .wasm file, 4: where the native code goes, 5 with
+//                           --scratch: an empty folder for the compiler's own files; prints
 //                           "memory_minimum_bytes=N". Exit status 2 and a sentence on standard
 //                           error when the module cannot be a function.
 //   fingerprint [--compiler C]

@@ -1,5 +1,7 @@
 #include "executors/common/self_test.h"
 
+#include <fcntl.h>
+
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -41,10 +43,13 @@ Result<std::unique_ptr<Module>> Translate(Engine& engine, Mode mode) {
 
 Result<> Try(const EngineProgram& program, const CompilerInfo& compiler, Mode mode) {
   const TemporaryFolder cache;
+  const TemporaryFolder scratch;
+  TRY_ASSIGN(const UniqueFd scratch_folder, OpenFile(scratch.path(), O_RDONLY | O_DIRECTORY));
   TRY_ASSIGN(const std::unique_ptr<Engine> engine,
              program.make({.compiler = std::string(compiler.name),
                            .threads = 1,
-                           .cache_folder = mode == Mode::kJitCache ? cache.path().string() : ""}));
+                           .cache_folder = mode == Mode::kJitCache ? cache.path().string() : "",
+                           .scratch_folder = scratch_folder.get()}));
   TRY_ASSIGN(const std::unique_ptr<Module> module, Translate(*engine, mode));
   Watchdog watchdog(1, [&engine] { engine->Interrupt(); });
   wasi::Wasi wasi(watchdog.guard(0));

@@ -1,0 +1,307 @@
+#include "executors/wasmedge/wasmedge_engine.h"
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <chrono>
+#include <mutex>
+#include <vector>
+
+#include "executors/common/cpu_features.h"
+#include "executors/wasmedge/guest_thread.h"
+#include "executors/wasmedge/wasmedge_code.h"
+#include "executors/wasmedge/wasmedge_imports.h"
+#include "wasm/module_info.h"
+
+namespace hybridserve {
+namespace {
+
+using std::chrono::duration_cast;
+using std::chrono::microseconds;
+
+// WasmEdge's interpreter is stopped through its executor, and only an asynchronous call has a
+// handle that does it. So each executor has made one such call, of a host function that does
+// nothing; its handle stops whatever the executor runs.
+class StoppableExecutor {
+ public:
+  explicit StoppableExecutor(const WasmEdge_ConfigureContext* config,
+                             const WasmEdge_FunctionInstanceContext* nothing)
+      : executor_(WasmEdge_ExecutorCreate(config, nullptr)),
+        call_(WasmEdge_ExecutorAsyncInvoke(executor_.get(), nothing, nullptr, 0)) {
+    WasmEdge_AsyncWait(call_.get());
+  }
+  [[nodiscard]] WasmEdge_ExecutorContext* get() const { return executor_.get(); }
+  /// What runs ends at its next branch or call. Not to be used afterwards.
+  void Stop() {
+    stopped_ = true;
+    WasmEdge_AsyncCancel(call_.get());
+  }
+  [[nodiscard]] bool stopped() const { return stopped_; }
+
+ private:
+  WasmEdgeExecutor executor_;
+  WasmEdgeAsync call_;
+  bool stopped_ = false;
+};
+
+WasmEdge_Result DoNothing(void* /*data*/, const WasmEdge_CallingFrameContext* /*frame*/,
+                          const WasmEdge_Value* /*values*/, WasmEdge_Value* /*results*/) {
+  return WasmEdge_Result_Success;
+}
+
+// What the modules of an engine share.
+class Host {
+ public:
+  explicit Host(bool interpreter)
+      : interpreter_(interpreter),
+        config_(MakeWasmEdgeConfig(interpreter)),
+        executor_(WasmEdge_ExecutorCreate(config_.get(), nullptr)),
+        store_(WasmEdge_StoreCreate()),
+        imports_(MakeWasmEdgeImports()) {
+    const WasmEdgeFuncType type(WasmEdge_FunctionTypeCreate(nullptr, 0, nullptr, 0));
+    WasmEdge_FunctionInstanceContext* nothing =
+        WasmEdge_FunctionInstanceCreate(type.get(), DoNothing, nullptr, 0);
+    helpers_.reset(WasmEdge_ModuleInstanceCreate(ToWasmEdge("hybridserve")));
+    WasmEdge_ModuleInstanceAddFunction(helpers_.get(), ToWasmEdge("nothing"), nothing);
+  }
+  Result<> Register() {
+    if (imports_ != nullptr && WasmEdge_ResultOK(WasmEdge_ExecutorRegisterImport(
+                                   executor_.get(), store_.get(), imports_.get()))) {
+      return {};
+    }
+    return Fail(Code::kInternal, "cannot offer WASI preview 1 to WasmEdge");
+  }
+  [[nodiscard]] bool interpreter() const { return interpreter_; }
+  [[nodiscard]] const WasmEdge_ConfigureContext* config() const { return config_.get(); }
+  [[nodiscard]] WasmEdge_StoreContext* store() const { return store_.get(); }
+  [[nodiscard]] WasmEdge_ExecutorContext* executor() const { return executor_.get(); }
+
+  std::unique_ptr<StoppableExecutor> TakeStoppable() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!idle_.empty()) {
+        auto executor = std::move(idle_.back());
+        idle_.pop_back();
+        return executor;
+      }
+    }
+    return std::make_unique<StoppableExecutor>(
+        config_.get(), WasmEdge_ModuleInstanceFindFunction(helpers_.get(), ToWasmEdge("nothing")));
+  }
+  void GiveBack(std::unique_ptr<StoppableExecutor> executor) {
+    if (executor->stopped()) return;
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(executor));
+  }
+
+ private:
+  bool interpreter_;
+  WasmEdgeConfig config_;
+  WasmEdgeExecutor executor_;
+  WasmEdgeStore store_;
+  WasmEdgeInstance imports_;
+  WasmEdgeInstance helpers_;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<StoppableExecutor>> idle_;  // Guarded by mutex_.
+};
+
+class WasmEdgeModule : public Module {
+ public:
+  WasmEdgeModule(Host& host, WasmEdgeAst ast, uint64_t minimum_bytes, uint64_t memory_limit_bytes)
+      : host_(host),
+        ast_(std::move(ast)),
+        minimum_bytes_(minimum_bytes),
+        memory_limit_bytes_(memory_limit_bytes) {}
+
+  RunResult Run(wasi::Wasi& wasi) override;
+
+ private:
+  // How the engine's calls ended.
+  struct Ended {
+    WasmEdge_Result result{};
+    SteadyClock::time_point instantiated;
+    bool no_start = false;
+  };
+  Ended Execute(WasmEdge_ExecutorContext* executor) const;
+  static RunResult Judge(const Ended& ended, const GuestRun& run);
+
+  Host& host_;
+  WasmEdgeAst ast_;
+  uint64_t minimum_bytes_;
+  uint64_t memory_limit_bytes_;
+};
+
+RunResult WasmEdgeModule::Run(wasi::Wasi& wasi) {
+  switch (wasi.guard().Check()) {
+    case Stop::kCancelled: return {.kind = OutcomeKind::kCancelled};
+    case Stop::kDeadline: return {.kind = OutcomeKind::kDeadline};
+    case Stop::kNo: break;
+  }
+  // WasmEdge would go on with a memory that it could not have.
+  if (minimum_bytes_ > memory_limit_bytes_) {
+    return {.kind = OutcomeKind::kMemoryLimit,
+            .message = "the module's memory is larger than its limit when it starts"};
+  }
+  GuestRun run{.wasi = &wasi, .memory_limit_bytes = memory_limit_bytes_};
+  std::unique_ptr<StoppableExecutor> stoppable;
+  if (host_.interpreter()) {
+    stoppable = host_.TakeStoppable();
+    run.interrupt = [&stoppable, &run] {
+      run.interrupted = true;
+      stoppable->Stop();
+    };
+  }
+  WasmEdge_ExecutorContext* executor = stoppable ? stoppable->get() : host_.executor();
+  Ended ended;
+  const auto began = SteadyClock::now();
+  RunOnGuestStack(run, [&] { ended = Execute(executor); });
+  const auto now = SteadyClock::now();
+  RunResult result = Judge(ended, run);
+  result.instantiate = duration_cast<microseconds>(ended.instantiated - began);
+  result.run = duration_cast<microseconds>(now - ended.instantiated);
+  result.peak_memory_bytes = run.memory_used_bytes;
+  if (stoppable) host_.GiveBack(std::move(stoppable));
+  return result;
+}
+
+WasmEdgeModule::Ended WasmEdgeModule::Execute(WasmEdge_ExecutorContext* executor) const {
+  Ended ended;
+  WasmEdge_ModuleInstanceContext* raw = nullptr;
+  ended.result = WasmEdge_ExecutorInstantiate(executor, &raw, host_.store(), ast_.get());
+  const WasmEdgeInstance instance(raw);
+  ended.instantiated = SteadyClock::now();
+  if (!WasmEdge_ResultOK(ended.result) || instance == nullptr) return ended;
+  const WasmEdge_FunctionInstanceContext* start =
+      WasmEdge_ModuleInstanceFindFunction(instance.get(), ToWasmEdge("_start"));
+  ended.no_start = start == nullptr;
+  if (start != nullptr) {
+    ended.result = WasmEdge_ExecutorInvoke(executor, start, nullptr, 0, nullptr, 0);
+  }
+  return ended;
+}
+
+RunResult WasmEdgeModule::Judge(const Ended& ended, const GuestRun& run) {
+  wasi::Wasi& wasi = *run.wasi;
+  if (ended.no_start) {
+    return {.kind = OutcomeKind::kInternal, .message = "the module exports no function _start"};
+  }
+  if (wasi.stop_reason() == wasi::StopReason::kExit) {
+    if (wasi.exit_code() == 0) return {.kind = OutcomeKind::kDone};
+    return {.kind = run.memory_refused ? OutcomeKind::kMemoryLimit : OutcomeKind::kExit,
+            .exit_status = wasi.exit_code()};
+  }
+  if (wasi.stop_reason() == wasi::StopReason::kOutputLimit) {
+    return {.kind = OutcomeKind::kOutputLimit};
+  }
+  const bool done = ended.result.Code == WasmEdge_Result_Success.Code;
+  switch (done ? Stop::kNo : wasi.guard().Check()) {
+    case Stop::kCancelled: return {.kind = OutcomeKind::kCancelled};
+    case Stop::kDeadline: return {.kind = OutcomeKind::kDeadline};
+    case Stop::kNo: break;
+  }
+  if (done) return {.kind = OutcomeKind::kDone};
+  return {.kind = run.memory_refused ? OutcomeKind::kMemoryLimit : OutcomeKind::kTrap,
+          .message = std::string("wasm trap: ") +
+                     (run.stack_exhausted ? "call stack exhausted"
+                                          : WasmEdge_ResultGetMessage(ended.result))};
+}
+
+// A file, mapped while it is read.
+class Mapping {
+ public:
+  static Result<Mapping> Of(int fd) {
+    struct stat stat {};
+    if (::fstat(fd, &stat) != 0) return FailErrno("look at native code");
+    if (stat.st_size == 0) return Fail(Code::kCorrupt, "cannot load native code: it is empty");
+    const auto size = static_cast<size_t>(stat.st_size);
+    void* mapped = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (mapped == MAP_FAILED) return FailErrno("map native code");
+    return Mapping(static_cast<const char*>(mapped), size);
+  }
+  Mapping(Mapping&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(other.size_) {}
+  Mapping& operator=(Mapping&&) = delete;
+  ~Mapping() {
+    if (data_ != nullptr) ::munmap(const_cast<char*>(data_), size_);
+  }
+  [[nodiscard]] std::string_view view() const { return {data_, size_}; }
+
+ private:
+  Mapping(const char* data, size_t size) : data_(data), size_(size) {}
+  const char* data_;
+  size_t size_;
+};
+
+class WasmEdgeEngine : public Engine {
+ public:
+  WasmEdgeEngine(const EngineOptions& options, bool interpreter)
+      : host_(interpreter),
+        fingerprint_(WasmEdgeFingerprint(options.compiler)),
+        scratch_folder_(options.scratch_folder) {}
+  Result<> Start() { return host_.Register(); }
+
+  Result<std::string> Compile(std::string_view wasm) override {
+    TRY_ASSIGN(const std::string module, Translate(wasm));
+    return MakeCodeFile(fingerprint_, module);
+  }
+
+  Result<std::unique_ptr<Module>> Load(UniqueFd code, uint64_t memory_limit_bytes) override {
+    TRY_ASSIGN(const Mapping file, Mapping::Of(code.get()));
+    auto module = ReadCodeFile(fingerprint_, file.view());
+    auto loaded = module ? LoadTranslated(*module, memory_limit_bytes)
+                         : Result<std::unique_ptr<Module>>(tl::unexpected(module.error()));
+    if (!loaded) {
+      return Fail(Code::kCorrupt, "cannot load native code: " + loaded.error().message);
+    }
+    return loaded;
+  }
+
+  Result<std::unique_ptr<Module>> LoadWasm(std::string_view wasm,
+                                           uint64_t memory_limit_bytes) override {
+    TRY_ASSIGN(const std::string module, Translate(wasm));
+    return LoadTranslated(module, memory_limit_bytes);
+  }
+
+  void Interrupt() override { InterruptGuests(); }
+
+ private:
+  // What LoadTranslated takes: a module of our own making.
+  Result<std::string> Translate(std::string_view wasm) {
+    TRY_ASSIGN(std::string stripped, StripCustomSections(wasm));
+    TRY_ASSIGN(const WasmEdgeAst ast, ParseModule(host_.config(), stripped));
+    TRY(CheckTypes(ast.get()));
+    if (host_.interpreter()) return stripped;
+    return CompileToNative(host_.config(), stripped, scratch_folder_);
+  }
+
+  Result<std::unique_ptr<Module>> LoadTranslated(std::string_view module,
+                                                 uint64_t memory_limit_bytes) {
+    TRY_ASSIGN(const ModuleInfo info, ReadModuleInfo(module));
+    TRY_ASSIGN(WasmEdgeAst ast, ParseModule(host_.config(), module));
+    return std::make_unique<WasmEdgeModule>(host_, std::move(ast), info.MinimumMemoryBytes(),
+                                            memory_limit_bytes);
+  }
+
+  Host host_;
+  std::string fingerprint_;
+  int scratch_folder_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> MakeWasmEdgeEngine(const EngineOptions& options) {
+  WasmEdge_LogOff();
+  InstallGuestSignals();
+  auto engine = std::make_unique<WasmEdgeEngine>(options, options.compiler == "interpreter");
+  TRY(engine->Start());
+  return engine;
+}
+
+std::string WasmEdgeVersion() { return WasmEdge_VersionGet(); }
+
+std::string WasmEdgeFingerprint(std::string_view compiler) {
+  // The last word is raised when MakeWasmEdgeConfig changes what the compiler emits.
+  return "wasmedge/" + WasmEdgeVersion() + "/build-" HS_WASMEDGE_BUILD "/" + TargetAndCpu() + "/" +
+         std::string(compiler) + "/options-1";
+}
+
+}  // namespace hybridserve
