@@ -225,7 +225,6 @@ void OnFault(int signal, siginfo_t* info, void* data) {
 void OnInterrupt(int /*signal*/, siginfo_t* info, void* data) {
   GuestRun* run = CurrentGuestRun();
   if (run == nullptr || run->wasi == nullptr || run->wasi->guard().Check() == Stop::kNo) return;
-  run->interrupted = true;
   run->steps_left = kMaxSteps;
   EndGuest(*run, info, static_cast<ucontext_t*>(data));
 }

@@ -40,13 +40,14 @@ struct GuestRun {
   uint64_t memory_used_bytes = 0;  ///< Of all memories; only grows.
   bool memory_refused = false;     ///< The guest asked for more than its limit.
   bool stack_exhausted = false;
-  bool interrupted = false;  ///< By InterruptGuests.
 
   std::atomic<bool> in_host{false};  ///< In one of our host functions.
   std::atomic<bool> ending{false};   ///< The guest is to end as soon as it is in its code.
   bool barrier_open = false;
   uint32_t steps_left = 0;  ///< Single steps until the next signal.
-  std::function<void()> interrupt;  ///< Instead of a signal (interpreter); called under a lock.
+  bool calling = false;     ///< Past its instantiation.
+  /// Ends the guest instead of a signal (interpreter). Called from any thread, under a lock.
+  std::function<void()> interrupt;
 };
 
 /// Takes over the signals. Once, before guests and threads.

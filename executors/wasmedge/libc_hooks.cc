@@ -9,12 +9,17 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <new>
 
 #include "executors/wasmedge/guest_thread.h"
 
 namespace hybridserve {
 namespace {
+
+// Of an interpreter's guest: about 200,000 calls deep.
+constexpr size_t kMaxStackBlockBytes = 8u << 20;
 
 using SigactionCall = int (*)(int, const struct sigaction*, struct sigaction*);
 using SignalCall = sighandler_t (*)(int, sighandler_t);
@@ -54,6 +59,16 @@ bool Allow(uint64_t bytes) {
   return true;
 }
 
+// The stacks of the interpreter are all that grows by such blocks while its guest runs, besides
+// tables of half a million elements.
+void NoteBlock(size_t bytes) {
+  if (bytes < kMaxStackBlockBytes) return;
+  GuestRun* run = CurrentGuestRun();
+  if (run == nullptr || run->in_host || !run->calling || !run->interrupt) return;
+  run->stack_exhausted = true;
+  run->interrupt();
+}
+
 }  // namespace
 
 void TakeSignal(int signal, SignalHandler handler) {
@@ -88,6 +103,15 @@ CurrentFolder::~CurrentFolder() {
 }
 
 }  // namespace hybridserve
+
+void* operator new(size_t bytes) {
+  hybridserve::NoteBlock(bytes);
+  void* block = std::malloc(bytes);
+  if (block == nullptr) throw std::bad_alloc();
+  return block;
+}
+void operator delete(void* block) noexcept { std::free(block); }
+void operator delete(void* block, size_t /*bytes*/) noexcept { std::free(block); }
 
 extern "C" {
 

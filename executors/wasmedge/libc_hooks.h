@@ -6,6 +6,8 @@
 //   mmap                memory of a guest beyond its limit is refused, and the guest's run told so:
 //                       WasmEdge's own limit would not say that it had been reached, and holds for
 //                       each memory by itself
+//   operator new        a guest of the interpreter whose stack gets too large is stopped: the
+//                       interpreter keeps it on the heap, and knows no limit
 //   getcwd              "." while a CurrentFolder lasts: WasmEdge's compiler makes its paths
 //                       absolute, and its folder may have no path
 //

@@ -1,6 +1,8 @@
 #include "executors/wasmedge/wasmedge_code.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -185,18 +187,39 @@ std::string MakeCodeFile(std::string_view fingerprint, std::string_view module) 
   return file.append(module);
 }
 
-Result<std::string_view> ReadCodeFile(std::string_view fingerprint, std::string_view file) {
-  const CodeHead ours = HeadOf(fingerprint, file.size() - std::min(file.size(), sizeof(CodeHead)));
-  if (file.size() < sizeof(ours) || std::memcmp(file.data(), ours.magic.data(), 16) != 0) {
-    return Fail(Code::kCorrupt, "it is no code that this program made with WasmEdge");
+Result<CodeFile> CodeFile::Open(int fd, std::string_view fingerprint) {
+  struct stat stat {};
+  if (::fstat(fd, &stat) != 0) return FailErrno("look at native code");
+  const auto size = static_cast<size_t>(stat.st_size);
+  if (size == 0) return Fail(Code::kCorrupt, "cannot load native code: it is empty");
+  void* mapped = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  if (mapped == MAP_FAILED) return FailErrno("map native code");
+  CodeFile file({static_cast<const char*>(mapped), size});
+  TRY(file.Check(fingerprint));
+  return file;
+}
+
+CodeFile::~CodeFile() {
+  if (!file_.empty()) ::munmap(const_cast<char*>(file_.data()), file_.size());
+}
+
+std::string_view CodeFile::module() const { return file_.substr(sizeof(CodeHead)); }
+
+Result<> CodeFile::Check(std::string_view fingerprint) const {
+  const CodeHead ours = HeadOf(fingerprint, file_.size() - std::min(file_.size(), sizeof(CodeHead)));
+  const auto same = [this, &ours](size_t bytes) {
+    return file_.size() >= sizeof(ours) && std::memcmp(file_.data(), &ours, bytes) == 0;
+  };
+  constexpr std::string_view kCannot = "cannot load native code: ";
+  if (!same(offsetof(CodeHead, fingerprint))) {
+    return Fail(Code::kCorrupt, std::string(kCannot) + "it was not made with WasmEdge here");
   }
-  if (std::memcmp(file.data(), &ours, offsetof(CodeHead, module_bytes)) != 0) {
-    return Fail(Code::kCorrupt, "it was made by another version, compiler or machine");
+  if (!same(offsetof(CodeHead, module_bytes))) {
+    return Fail(Code::kCorrupt,
+                std::string(kCannot) + "it was made by another version, compiler or machine");
   }
-  if (std::memcmp(file.data(), &ours, sizeof(ours)) != 0) {
-    return Fail(Code::kCorrupt, "it is cut off");
-  }
-  return file.substr(sizeof(ours));
+  if (!same(sizeof(ours))) return Fail(Code::kCorrupt, std::string(kCannot) + "it is cut off");
+  return {};
 }
 
 }  // namespace hybridserve

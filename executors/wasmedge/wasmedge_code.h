@@ -9,6 +9,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/result.h"
 #include "executors/wasmedge/wasmedge_types.h"
@@ -37,7 +38,21 @@ Result<std::string> CompileToNative(const WasmEdge_ConfigureContext* config, std
                                     int scratch_folder);
 
 std::string MakeCodeFile(std::string_view fingerprint, std::string_view module);
-/// The module in a code file. Errors: kCorrupt.
-Result<std::string_view> ReadCodeFile(std::string_view fingerprint, std::string_view file);
+
+/// A code file, mapped while it is read. It does not change meanwhile.
+class CodeFile {
+ public:
+  /// Errors: kCorrupt it is not what MakeCodeFile made with this fingerprint.
+  static Result<CodeFile> Open(int fd, std::string_view fingerprint);
+  CodeFile(CodeFile&& other) noexcept : file_(std::exchange(other.file_, {})) {}
+  CodeFile& operator=(CodeFile&&) = delete;
+  ~CodeFile();
+  [[nodiscard]] std::string_view module() const;
+
+ private:
+  explicit CodeFile(std::string_view file) : file_(file) {}
+  [[nodiscard]] Result<> Check(std::string_view fingerprint) const;
+  std::string_view file_;
+};
 
 }  // namespace hybridserve

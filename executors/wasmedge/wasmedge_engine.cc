@@ -1,8 +1,6 @@
 #include "executors/wasmedge/wasmedge_engine.h"
 
-#include <sys/mman.h>
-#include <sys/stat.h>
-
+#include <atomic>
 #include <chrono>
 #include <mutex>
 #include <vector>
@@ -41,7 +39,7 @@ class StoppableExecutor {
  private:
   WasmEdgeExecutor executor_;
   WasmEdgeAsync call_;
-  bool stopped_ = false;
+  std::atomic<bool> stopped_{false};
 };
 
 WasmEdge_Result DoNothing(void* /*data*/, const WasmEdge_CallingFrameContext* /*frame*/,
@@ -122,7 +120,7 @@ class WasmEdgeModule : public Module {
     SteadyClock::time_point instantiated;
     bool no_start = false;
   };
-  Ended Execute(WasmEdge_ExecutorContext* executor) const;
+  Ended Execute(WasmEdge_ExecutorContext* executor, GuestRun& run) const;
   static RunResult Judge(const Ended& ended, const GuestRun& run);
 
   Host& host_;
@@ -146,15 +144,12 @@ RunResult WasmEdgeModule::Run(wasi::Wasi& wasi) {
   std::unique_ptr<StoppableExecutor> stoppable;
   if (host_.interpreter()) {
     stoppable = host_.TakeStoppable();
-    run.interrupt = [&stoppable, &run] {
-      run.interrupted = true;
-      stoppable->Stop();
-    };
+    run.interrupt = [&stoppable] { stoppable->Stop(); };
   }
   WasmEdge_ExecutorContext* executor = stoppable ? stoppable->get() : host_.executor();
   Ended ended;
   const auto began = SteadyClock::now();
-  RunOnGuestStack(run, [&] { ended = Execute(executor); });
+  RunOnGuestStack(run, [&] { ended = Execute(executor, run); });
   const auto now = SteadyClock::now();
   RunResult result = Judge(ended, run);
   result.instantiate = duration_cast<microseconds>(ended.instantiated - began);
@@ -164,7 +159,8 @@ RunResult WasmEdgeModule::Run(wasi::Wasi& wasi) {
   return result;
 }
 
-WasmEdgeModule::Ended WasmEdgeModule::Execute(WasmEdge_ExecutorContext* executor) const {
+WasmEdgeModule::Ended WasmEdgeModule::Execute(WasmEdge_ExecutorContext* executor,
+                                              GuestRun& run) const {
   Ended ended;
   WasmEdge_ModuleInstanceContext* raw = nullptr;
   ended.result = WasmEdge_ExecutorInstantiate(executor, &raw, host_.store(), ast_.get());
@@ -175,6 +171,7 @@ WasmEdgeModule::Ended WasmEdgeModule::Execute(WasmEdge_ExecutorContext* executor
       WasmEdge_ModuleInstanceFindFunction(instance.get(), ToWasmEdge("_start"));
   ended.no_start = start == nullptr;
   if (start != nullptr) {
+    run.calling = true;
     ended.result = WasmEdge_ExecutorInvoke(executor, start, nullptr, 0, nullptr, 0);
   }
   return ended;
@@ -206,31 +203,6 @@ RunResult WasmEdgeModule::Judge(const Ended& ended, const GuestRun& run) {
                                           : WasmEdge_ResultGetMessage(ended.result))};
 }
 
-// A file, mapped while it is read.
-class Mapping {
- public:
-  static Result<Mapping> Of(int fd) {
-    struct stat stat {};
-    if (::fstat(fd, &stat) != 0) return FailErrno("look at native code");
-    if (stat.st_size == 0) return Fail(Code::kCorrupt, "cannot load native code: it is empty");
-    const auto size = static_cast<size_t>(stat.st_size);
-    void* mapped = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (mapped == MAP_FAILED) return FailErrno("map native code");
-    return Mapping(static_cast<const char*>(mapped), size);
-  }
-  Mapping(Mapping&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(other.size_) {}
-  Mapping& operator=(Mapping&&) = delete;
-  ~Mapping() {
-    if (data_ != nullptr) ::munmap(const_cast<char*>(data_), size_);
-  }
-  [[nodiscard]] std::string_view view() const { return {data_, size_}; }
-
- private:
-  Mapping(const char* data, size_t size) : data_(data), size_(size) {}
-  const char* data_;
-  size_t size_;
-};
-
 class WasmEdgeEngine : public Engine {
  public:
   WasmEdgeEngine(const EngineOptions& options, bool interpreter)
@@ -245,10 +217,8 @@ class WasmEdgeEngine : public Engine {
   }
 
   Result<std::unique_ptr<Module>> Load(UniqueFd code, uint64_t memory_limit_bytes) override {
-    TRY_ASSIGN(const Mapping file, Mapping::Of(code.get()));
-    auto module = ReadCodeFile(fingerprint_, file.view());
-    auto loaded = module ? LoadTranslated(*module, memory_limit_bytes)
-                         : Result<std::unique_ptr<Module>>(tl::unexpected(module.error()));
+    TRY_ASSIGN(const CodeFile file, CodeFile::Open(code.get(), fingerprint_));
+    auto loaded = LoadTranslated(file.module(), memory_limit_bytes);
     if (!loaded) {
       return Fail(Code::kCorrupt, "cannot load native code: " + loaded.error().message);
     }

@@ -1,7 +1,6 @@
 // One invocation with WasmEdge's own WASI, as its own command runs it.
 #include <vector>
 
-#include "base/file.h"
 #include "executors/wasmedge/guest_thread.h"
 #include "executors/wasmedge/wasmedge_code.h"
 #include "executors/wasmedge/wasmedge_engine.h"
@@ -11,8 +10,6 @@ namespace {
 
 using std::chrono::duration_cast;
 using std::chrono::microseconds;
-
-constexpr uint64_t kMaxCodeBytes = UINT32_MAX;
 
 std::vector<const char*> Pointers(const std::vector<std::string>& list) {
   std::vector<const char*> pointers;
@@ -39,9 +36,9 @@ WasmEdgeInstance MakeWasi(const OwnWasiRun& run) {
 Result<std::string> ModuleOf(const EngineOptions& options, const WasmEdge_ConfigureContext* config,
                              const OwnWasiRun& run) {
   if (run.mode == Mode::kAot) {
-    TRY_ASSIGN(const std::string file, ReadOpenFile(run.code.get(), "native code", kMaxCodeBytes));
-    TRY_ASSIGN(const auto module, ReadCodeFile(WasmEdgeFingerprint(options.compiler), file));
-    return std::string(module);
+    TRY_ASSIGN(const CodeFile file,
+               CodeFile::Open(run.code.get(), WasmEdgeFingerprint(options.compiler)));
+    return std::string(file.module());
   }
   TRY_ASSIGN(std::string stripped, StripCustomSections(run.wasm));
   if (run.mode == Mode::kInterpreter) return stripped;

@@ -138,6 +138,10 @@ constexpr const char* kPathsAt[] = {
     "renameat2", "statx",      "symlinkat", "unlinkat", "utimensat",
 };
 
+// The same by older names, and paths from a folder that is given as a descriptor: WasmEdge's compiler
+// works on files, and LLVM in it knows no others.
+constexpr const char* kOldPaths[] = {"access", "fchdir", "rename", "rmdir", "unlink"};
+
 // Datagrams on sockets that are open already.
 constexpr const char* kDatagrams[] = {
     "getsockopt", "recvfrom", "recvmsg", "sendmsg", "sendto", "shutdown",
@@ -407,9 +411,9 @@ std::vector<std::span<const char* const>> AllowedCalls(Filter filter) {
       return {kCore,      kJailed,    kDescriptors,   kPathsAt,
               kDatagrams, kOwnership, kContainerOnly, kLockdown};
     case Filter::kExecutor:
-      return {kCore, kJailed, kDescriptors, kPathsAt, kDatagrams};
+      return {kCore, kJailed, kDescriptors, kPathsAt, kOldPaths, kDatagrams};
     case Filter::kJob:
-      return {kCore, kJailed, kDescriptors, kPathsAt};
+      return {kCore, kJailed, kDescriptors, kPathsAt, kOldPaths};
     case Filter::kUnpack:
       return {kCore, kJailed, kDescriptors, kPathsAt, kOwnership};
     case Filter::kServer:
