@@ -1,5 +1,6 @@
 #include "executors/common/program.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -77,7 +78,14 @@ Result<> Serve(const EngineProgram& program, const Options& options) {
                         .scratch_folder = options.scratch ? kScratchFd : -1});
 }
 
+// For a compiler's own files, where the launcher gave no folder: one of the machine's, or -1.
+int OpenScratch(const TemporaryFolder& folder) {
+  return ::open(folder.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
 Result<> Compile(const EngineProgram& program, const Options& options) {
+  const TemporaryFolder own_scratch;
+  const UniqueFd own_scratch_folder(options.scratch ? -1 : OpenScratch(own_scratch));
   if (options.lockdown) TRY(sandbox::Lockdown(sandbox::Profile::kJob));
   struct stat stat {};
   if (::fstat(kWasmFd, &stat) != 0) return FailErrno("look at the module on descriptor 3");
@@ -94,7 +102,8 @@ Result<> Compile(const EngineProgram& program, const Options& options) {
   TRY_ASSIGN(const std::unique_ptr<Engine> engine,
              program.make({.compiler = options.compiler,
                            .threads = 1,
-                           .scratch_folder = options.scratch ? kScratchFd : -1}));
+                           .scratch_folder = options.scratch ? kScratchFd
+                                                             : own_scratch_folder.get()}));
   TRY_ASSIGN(const std::string code, engine->Compile(wasm));
   TRY(WriteAll(kCodeFd, code));
   std::printf("memory_minimum_bytes=%llu\n",

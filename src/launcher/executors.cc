@@ -52,7 +52,7 @@ Result<StartedExecutor> Executors::Start(const ExecutorSpec& spec) {
   const uint32_t uid = FreeUid();
   sandbox::JailSpec jail = BaseJail(host_, uid, 1);
   if (host_.root) jail.groups = {0, kExecutorUid, 1};
-  TRY_ASSIGN(jail.program, OpenProgram(program));
+  TRY(SetProgram(jail, host_, program));
   TRY_ASSIGN(auto data, MakeDataPair());
   TRY_ASSIGN(auto control, ipc::MakePair());
   TRY_ASSIGN(auto output, MakeOutputPipe());

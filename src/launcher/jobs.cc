@@ -16,6 +16,7 @@ constexpr size_t kMaxRunning = 4;
 constexpr size_t kMaxWaiting = 64;
 constexpr size_t kMaxOutputBytes = 64 * 1024;
 constexpr uint32_t kPids = 256;
+constexpr uint64_t kScratchBytes = uint64_t{512} << 20;  // For a compiler's own files.
 constexpr uint64_t kMaxFileBytes = uint64_t{16} << 30;
 
 }  // namespace
@@ -54,7 +55,7 @@ Result<Jobs::Running> Jobs::Launch(uint64_t id, const Waiting& job) {
   const bool unpack = job.kind == JobKind::kUnpack;
   sandbox::JailSpec jail = unpack ? BaseJail(host_, sandbox::kOwnerBase, sandbox::kRangeSize)
                                   : BaseJail(host_, kJobUid, 1);
-  TRY_ASSIGN(jail.program, OpenProgram(job.spec.program));
+  TRY(SetProgram(jail, host_, job.spec.program));
   TRY_ASSIGN(auto output, MakeOutputPipe());
   Running running;
   if (host_.cgroups) {
@@ -67,6 +68,11 @@ Result<Jobs::Running> Jobs::Launch(uint64_t id, const Waiting& job) {
   jail.argv = job.spec.arguments;
   jail.argv.insert(jail.argv.begin(), job.spec.program);
   for (const UniqueFd& fd : job.fds) jail.fds.push_back(fd.get());
+  const bool compiles = !job.spec.arguments.empty() && job.spec.arguments.front() == "compile";
+  if (compiles && jail.isolation == sandbox::Isolation::kNamespaces) {
+    jail.scratch_bytes = kScratchBytes;
+    jail.argv.emplace_back("--scratch");
+  }
   jail.output = output.second.get();
   jail.cgroup = running.cgroup.get();
   jail.capabilities = unpack ? sandbox::kUnpackCapabilities : 0;

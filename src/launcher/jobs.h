@@ -37,7 +37,8 @@ class Jobs {
   Jobs(const Jobs&) = delete;
   Jobs& operator=(const Jobs&) = delete;
 
-  /// Runs it now or later, with `fds` as its descriptors 3, 4, ...
+  /// Runs it now or later, with `fds` as its descriptors 3, 4, ... In a jail with namespaces a
+  /// program whose verb is `compile` also gets `--scratch` and, as the next descriptor, a tmpfs.
   /// Errors, by `done`: kUnsupported no such program; kUnavailable too many wait.
   void Run(JobSpec spec, JobKind kind, std::vector<UniqueFd> fds, Done done);
   /// Kills those that run and drops those that wait; each ends with kCancelled.

@@ -1,11 +1,13 @@
 #include "launcher/programs.h"
 
 #include <fcntl.h>
+#include <linux/mount.h>
 #include <unistd.h>
 
 #include <cstdlib>
 
 #include "base/file.h"
+#include "sandbox/mounts.h"
 
 namespace hybridserve::launcher {
 namespace {
@@ -13,6 +15,8 @@ namespace {
 // What a jailed program inherits of the environment: nothing that says where or who the host is.
 constexpr const char* kPassedOn[] = {"HYBRIDSERVE_LOG", "RUST_BACKTRACE", "ASAN_OPTIONS",
                                      "UBSAN_OPTIONS", "TSAN_OPTIONS"};
+
+constexpr uint64_t kLibraryFlags = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 
 }  // namespace
 
@@ -22,6 +26,18 @@ Result<UniqueFd> OpenProgram(const std::string& name) {
   if (program) return program;
   return Fail(Code::kUnsupported, "there is no program " + path.string() +
                                       "; build or install all of HybridServe's programs together");
+}
+
+Result<> SetProgram(sandbox::JailSpec& jail, const Host& host, const std::string& name) {
+  TRY_ASSIGN(jail.program, OpenProgram(name));
+  std::error_code absent;
+  const auto libraries = std::filesystem::canonical(ProgramFolder() / (name + ".libraries"), absent);
+  if (absent || jail.isolation != sandbox::Isolation::kNamespaces) return {};
+  jail.libraries = libraries;
+  if (!host.root) return {};
+  TRY_ASSIGN(const UniqueFd folder, OpenFile(libraries, O_PATH | O_DIRECTORY));
+  TRY_ASSIGN(jail.libraries_tree, sandbox::CloneTree(folder.get(), -1, kLibraryFlags));
+  return {};
 }
 
 sandbox::JailSpec BaseJail(const Host& host, uint32_t uid, uint32_t count) {

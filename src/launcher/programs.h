@@ -26,6 +26,10 @@ inline constexpr uint32_t kMaxExecutors = 64;
 /// Errors: kUnsupported it is not there.
 Result<UniqueFd> OpenProgram(const std::string& name);
 
+/// Makes `name` the jail's program and, where a folder `name`.libraries lies beside it (or a link to
+/// one), that folder its libraries. Errors: those of OpenProgram; the folder cannot be shown.
+Result<> SetProgram(sandbox::JailSpec& jail, const Host& host, const std::string& name);
+
 /// The parts of a jail that depend on the host: isolation, filter, the map of `count` users and
 /// groups from `uid` on (without root: the launcher's own user and group), environment.
 sandbox::JailSpec BaseJail(const Host& host, uint32_t uid, uint32_t count);

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -44,12 +45,38 @@ Result<> ShowLibraries(const std::string& folder) {
   return Bind(host.c_str(), folder.c_str(), kReadOnly);
 }
 
-Result<> BuildView() {
+// The folder of the program's own libraries, before the tree around it is hidden.
+Result<UniqueFd> OpenLibraries(const JailSpec& spec) {
+  if (spec.libraries.empty() || spec.libraries_tree) return UniqueFd();
+  TRY_ASSIGN(const UniqueFd folder, OpenFile(spec.libraries, O_PATH | O_DIRECTORY));
+  return CloneTree(folder.get(), -1, kReadOnly);
+}
+
+// Attaches it at its path below the current folder.
+Result<> ShowOwnLibraries(const std::string& path, int tree) {
+  for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
+    TRY(MakeFolderAt(path.substr(1, end - 1).c_str(), 0755));
+    if (end == std::string::npos) break;
+  }
+  return AttachTree(tree, path.c_str() + 1);
+}
+
+bool IsShown(const std::string& path) {
+  return std::ranges::any_of(kLibraryFolders, [&path](const char* folder) {
+    return path.starts_with("/" + std::string(folder) + "/");
+  });
+}
+
+Result<> BuildView(const JailSpec& spec) {
+  TRY_ASSIGN(const UniqueFd opened, OpenLibraries(spec));
   TRY_ASSIGN(const UniqueFd staging,
              MountTmpfs("/tmp", 64 * 1024, 64, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
   if (::fchdir(staging.get()) != 0) return FailErrno("enter the staging folder");
   TRY(MakeFolderAt("usr", 0755));
   for (const char* folder : kLibraryFolders) TRY(ShowLibraries(folder));
+  if (!spec.libraries.empty() && !IsShown(spec.libraries)) {
+    TRY(ShowOwnLibraries(spec.libraries, (opened ? opened : spec.libraries_tree).get()));
+  }
   TRY(MakeFolderAt("proc", 0555));
   // Sanitizers read their own maps. A machine that forbids a new /proc does without.
   (void)MountNew("proc", "proc", kReadOnly | MOUNT_ATTR_NOEXEC, "");
@@ -96,7 +123,7 @@ Result<> EnterJail(const JailSpec& spec, const std::vector<int>& join_fds, int c
   TRY(EnterNamespaces(join_fds));
   if (::sethostname(spec.host_name.data(), spec.host_name.size()) != 0)
     return FailErrno("sethostname");
-  return BuildView();
+  return BuildView(spec);
 }
 
 [[nodiscard]] Error Execute(const JailSpec& spec, int program) {
@@ -120,6 +147,7 @@ Result<> RunInside(const JailSpec& spec, const std::vector<int>& join_fds, int c
   keep.insert(keep.end(), spec.fds.begin(), spec.fds.end());
   keep.push_back(control);
   keep.push_back(spec.program.get());
+  if (spec.libraries_tree) keep.push_back(spec.libraries_tree.get());
   CloseAllExcept(keep);
   TRY(EnterJail(spec, join_fds, control));
   TRY_ASSIGN(const UniqueFd scratch, MakeScratch(spec));

@@ -2,7 +2,8 @@
 //
 // The jail is complete before the program's first instruction: its own user and namespaces, no
 // network, no capability but the ones named, limits, no_new_privs, a system-call filter. The mount
-// tree shows the system's libraries, read-only, because the dynamic loader needs them; the
+// tree shows the system's libraries, and a program's own, read-only, because the dynamic loader needs
+// them; the
 // program's Lockdown() takes that away too, and narrows the filter, before it reads a byte that it
 // must not trust (lockdown.h, docs/decisions/0003-executor-jail.md).
 //
@@ -33,6 +34,10 @@ struct JailSpec {
   std::vector<std::string> argv;
   std::vector<std::string> environment;  ///< "NAME=value"; nothing else is inherited.
   std::vector<int> fds;                  ///< Become 3, 4, ...
+  std::string libraries;    ///< A folder that the program's loader looks into besides the system's,
+                            ///< shown at its own path; empty: none.
+  UniqueFd libraries_tree;  ///< The same as a detached mount, where the program's user could not
+                            ///< reach the path; else invalid.
   uint64_t scratch_bytes = 0;  ///< Of a tmpfs of its own, the next descriptor after `fds`;
                                ///< 0: none. Only with Isolation::kNamespaces.
   int output = -1;                       ///< Becomes stdout and stderr.
