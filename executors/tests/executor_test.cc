@@ -81,11 +81,19 @@ TEST_F(ExecutorTest, TrapNamesTheFunctionsThatLedToIt) {
   const auto function =
       DeployText("(call $outer)", "(func $inner unreachable) (func $outer (call $inner))");
   ExpectFailure(Invoke(function), Code::kFunctionFailed, "unreachable");
+  if (EngineUnderTest().engine == "wasmedge") GTEST_SKIP() << "WasmEdge's traps name no functions";
   ExpectFailure(Invoke(function), Code::kFunctionFailed, "at inner < outer < main");
 }
 
 TEST_F(ExecutorTest, StackOverflowIsATrap) {
-  const auto function = DeployText("(call $again)", "(func $again (call $again))");
+  // Of a simpler one LLVM makes a loop.
+  const auto function = DeployText("(drop (call $again (i32.const 1)))", R"(
+    (func $again (param i32) (result i32)
+      (if (result i32) (i32.eqz (local.get 0))
+        (then (i32.const 7))
+        (else (i32.xor
+          (call $again (i32.add (local.get 0) (i32.const 1)))
+          (i32.mul (call $again (i32.add (local.get 0) (i32.const 2))) (i32.const 3)))))))");
   ExpectFailure(Invoke(function), Code::kFunctionFailed, "stack");
   EXPECT_THAT(died_, testing::IsEmpty());
 }

@@ -127,7 +127,8 @@ Result<std::string> StripCustomSections(std::string_view wasm) {
 
 WasmEdgeConfig MakeWasmEdgeConfig(bool interpreter) {
   WasmEdgeConfig config(WasmEdge_ConfigureCreate());
-  for (const auto proposal : {WasmEdge_Proposal_TailCall, WasmEdge_Proposal_ExtendedConst}) {
+  for (const auto proposal : {WasmEdge_Proposal_TailCall, WasmEdge_Proposal_ExtendedConst,
+                              WasmEdge_Proposal_MultiMemories}) {
     WasmEdge_ConfigureAddProposal(config.get(), proposal);
   }
   WasmEdge_ConfigureSetForceInterpreter(config.get(), interpreter);

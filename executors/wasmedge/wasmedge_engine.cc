@@ -1,5 +1,6 @@
 #include "executors/wasmedge/wasmedge_engine.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <mutex>
@@ -15,7 +16,7 @@ namespace hybridserve {
 namespace {
 
 using std::chrono::duration_cast;
-using std::chrono::microseconds;
+using std::chrono::nanoseconds;
 
 // WasmEdge's interpreter is stopped through its executor, and only an asynchronous call has a
 // handle that does it. So each executor has made one such call, of a host function that does
@@ -152,8 +153,8 @@ RunResult WasmEdgeModule::Run(wasi::Wasi& wasi) {
   RunOnGuestStack(run, [&] { ended = Execute(executor, run); });
   const auto now = SteadyClock::now();
   RunResult result = Judge(ended, run);
-  result.instantiate = duration_cast<microseconds>(ended.instantiated - began);
-  result.run = duration_cast<microseconds>(now - ended.instantiated);
+  result.instantiate = duration_cast<nanoseconds>(ended.instantiated - began);
+  result.run = duration_cast<nanoseconds>(now - ended.instantiated);
   result.peak_memory_bytes = run.memory_used_bytes;
   if (stoppable) host_.GiveBack(std::move(stoppable));
   return result;
@@ -237,6 +238,10 @@ class WasmEdgeEngine : public Engine {
   // What LoadTranslated takes: a module of our own making.
   Result<std::string> Translate(std::string_view wasm) {
     TRY_ASSIGN(std::string stripped, StripCustomSections(wasm));
+    TRY_ASSIGN(const ModuleInfo info, ReadModuleInfo(stripped));
+    if (std::ranges::any_of(info.memories, &WasmMemory::shared)) {
+      return Fail(Code::kInvalidArgument, "shared memory needs threads, and there are none");
+    }
     TRY_ASSIGN(const WasmEdgeAst ast, ParseModule(host_.config(), stripped));
     TRY(CheckTypes(ast.get()));
     if (host_.interpreter()) return stripped;

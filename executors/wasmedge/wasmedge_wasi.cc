@@ -9,7 +9,7 @@ namespace hybridserve {
 namespace {
 
 using std::chrono::duration_cast;
-using std::chrono::microseconds;
+using std::chrono::nanoseconds;
 
 std::vector<const char*> Pointers(const std::vector<std::string>& list) {
   std::vector<const char*> pointers;
@@ -93,8 +93,8 @@ Result<RunResult> RunWithWasmEdgeWasi(const EngineOptions& options, const OwnWas
   const auto now = SteadyClock::now();
   if (no_start) return Fail(Code::kInvalidArgument, "the module exports no function _start");
   RunResult result = Judge(ended, guest, WasmEdge_ModuleInstanceWASIGetExitCode(wasi.get()));
-  result.instantiate = duration_cast<microseconds>(instantiated - began);
-  result.run = duration_cast<microseconds>(now - instantiated);
+  result.instantiate = duration_cast<nanoseconds>(instantiated - began);
+  result.run = duration_cast<nanoseconds>(now - instantiated);
   result.peak_memory_bytes = guest.memory_used_bytes;
   return result;
 }
