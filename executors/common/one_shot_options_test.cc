@@ -74,7 +74,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"VariableWithoutValue", {"--env", "A", "a.wasm"}, "NAME=VALUE"},
         BadCase{"RepeatNever", {"--repeat", "0", "a.wasm"}, "--repeat"},
         BadCase{"ValueMissing", {"--timeout"}, "--timeout"}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& test) { return test.param.name; });
 
 }  // namespace
 }  // namespace hybridserve
