@@ -14,12 +14,11 @@
 #endif
 
 // The slot of a function, and the function: nothing but a jump to where the slot points.
-#define HS_LLVM_FUNCTION(name)                                                 \
-  extern "C" __attribute__((visibility("hidden"))) void* hs_llvm_##name;       \
-  void* hs_llvm_##name = nullptr;                                              \
-  asm(".text\n.globl " #name "\n.hidden " #name "\n.type " #name               \
-      ", %function\n" #name ":\n" HS_JUMP("hs_llvm_" #name) ".size " #name     \
-      ", . - " #name "\n");
+#define HS_LLVM_FUNCTION(name)                                                         \
+  extern "C" __attribute__((visibility("hidden"))) void* hs_llvm_##name;               \
+  void* hs_llvm_##name = nullptr;                                                      \
+  asm(".text\n.globl " #name "\n.hidden " #name "\n.type " #name ", %function\n" #name \
+      ":\n" HS_JUMP("hs_llvm_" #name) ".size " #name ", . - " #name "\n");
 #include "llvm_functions.inc"
 #undef HS_LLVM_FUNCTION
 
@@ -45,7 +44,8 @@ constexpr Function kFunctions[] = {
 Result<> LoadLlvm() {
   static bool loaded = false;
   if (loaded) return {};
-  if (kFunctions[0].name == nullptr) return Fail(Code::kUnsupported, "Wasmer was built without LLVM");
+  if (kFunctions[0].name == nullptr)
+    return Fail(Code::kUnsupported, "Wasmer was built without LLVM");
   void* library = ::dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     return Fail(Code::kUnsupported, std::string("cannot load LLVM: ") + ::dlerror());

@@ -1,5 +1,5 @@
-// hybridserve-executor-wasmer: runs guests in Wasmer, jailed. Started by the launcher; the verbs are
-// those of executors/common/program.h.
+// hybridserve-executor-wasmer: runs guests in Wasmer, jailed. Started by the launcher; the verbs
+// are those of executors/common/program.h.
 #include <algorithm>
 #include <cstdio>
 #include <span>
@@ -34,7 +34,8 @@ int main(int argc, char** argv) {
       .version = hybridserve::WasmerVersion(),
       .compilers = hybridserve::WasmerCompilers(),
       .modes = {Mode::kAot, Mode::kJit, Mode::kJitCache},
-      .deadline = "the guest ends when it calls the host, or by a signal to its thread; others go on",
+      .deadline =
+          "the guest ends when it calls the host, or by a signal to its thread; others go on",
       .make = hybridserve::MakeWasmerEngine,
       .fingerprint = hybridserve::WasmerFingerprint,
       .run_own_wasi = hybridserve::RunWithWasmerWasi,

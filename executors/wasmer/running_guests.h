@@ -1,10 +1,10 @@
 // RunningGuests: the guests that run now, and the thread that ends those that have to.
 //
-// Wasmer's interrupt is a signal, which counts only in the guest's own code (shim/src/interrupt.rs).
-// So a guest is interrupted again until it has ended.
+// Wasmer's interrupt is a signal, which counts only in the guest's own code
+// (shim/src/interrupt.rs). So a guest is interrupted again until it has ended.
 //
-// Thread rule: any thread. A Guest is added before its guard is looked at, so that an interrupt that
-// came before is seen there, and a later one here.
+// Thread rule: any thread. A Guest is added before its guard is looked at, so that an interrupt
+// that came before is seen there, and a later one here.
 #pragma once
 
 #include <condition_variable>

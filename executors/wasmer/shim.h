@@ -1,7 +1,8 @@
 // The Wasmer engine as our static library (shim/) offers it: everything of Wasmer lies behind these
 // functions.
 //
-// What fails returns a sentence, to be freed with hybridserve_wasmer_text_free, else a null pointer.
+// What fails returns a sentence, to be freed with hybridserve_wasmer_text_free, else a null
+// pointer.
 // A panic in the library ends the process.
 //
 // Thread rule: any thread, but a store is used by one thread at a time, except for
@@ -80,8 +81,8 @@ char* hybridserve_wasmer_translate(hybridserve_wasmer_view compiler, hybridserve
                                    hybridserve_wasmer_module** module);
 void hybridserve_wasmer_module_delete(hybridserve_wasmer_module* module);
 
-/// What one instance lives in, whose memories together hold at most that. `module` and `run` outlive
-/// it.
+/// What one instance lives in, whose memories together hold at most that. `module` and `run`
+/// outlive it.
 hybridserve_wasmer_store* hybridserve_wasmer_store_new(const hybridserve_wasmer_module* module,
                                                        uint64_t memory_limit_bytes, void* run);
 void hybridserve_wasmer_store_delete(hybridserve_wasmer_store* store);
@@ -90,8 +91,8 @@ char* hybridserve_wasmer_store_instantiate(hybridserve_wasmer_store* store);
 /// Calls `_start` of the instance. `found` tells whether there is one.
 char* hybridserve_wasmer_store_start(hybridserve_wasmer_store* store, bool* found);
 /// Makes the guest end at its next call of the host; from the second time on, by a signal (SIGUSR1)
-/// to its thread if it runs its own code now. So call it again, a millisecond later, until the guest
-/// has ended. From any thread.
+/// to its thread if it runs its own code now. So call it again, a millisecond later, until the
+/// guest has ended. From any thread.
 void hybridserve_wasmer_store_interrupt(const hybridserve_wasmer_store* store);
 hybridserve_wasmer_usage hybridserve_wasmer_store_usage(const hybridserve_wasmer_store* store);
 

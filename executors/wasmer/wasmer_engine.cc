@@ -65,9 +65,12 @@ RunResult WasmerModule::Run(wasi::Wasi& wasi) {
 
 RunResult WasmerModule::Execute(wasi::Wasi& wasi, hybridserve_wasmer_store* store) {
   switch (wasi.guard().Check()) {
-    case Stop::kCancelled: return {.kind = OutcomeKind::kCancelled};
-    case Stop::kDeadline: return {.kind = OutcomeKind::kDeadline};
-    case Stop::kNo: break;
+    case Stop::kCancelled:
+      return {.kind = OutcomeKind::kCancelled};
+    case Stop::kDeadline:
+      return {.kind = OutcomeKind::kDeadline};
+    case Stop::kNo:
+      break;
   }
   const auto began = SteadyClock::now();
   WasmerText failure(hybridserve_wasmer_store_instantiate(store));
@@ -80,8 +83,7 @@ RunResult WasmerModule::Execute(wasi::Wasi& wasi, hybridserve_wasmer_store* stor
     }
   }
   const auto ended = SteadyClock::now();
-  RunResult result =
-      Judge(failure.get(), wasi, hybridserve_wasmer_store_usage(store).refused);
+  RunResult result = Judge(failure.get(), wasi, hybridserve_wasmer_store_usage(store).refused);
   result.instantiate = instantiated - began;
   result.run = ended - instantiated;
   return result;
@@ -98,9 +100,12 @@ RunResult WasmerModule::Judge(const char* failure, wasi::Wasi& wasi, bool refuse
   }
   if (failure == nullptr) return {.kind = OutcomeKind::kDone};
   switch (wasi.guard().Check()) {
-    case Stop::kCancelled: return {.kind = OutcomeKind::kCancelled};
-    case Stop::kDeadline: return {.kind = OutcomeKind::kDeadline};
-    case Stop::kNo: break;
+    case Stop::kCancelled:
+      return {.kind = OutcomeKind::kCancelled};
+    case Stop::kDeadline:
+      return {.kind = OutcomeKind::kDeadline};
+    case Stop::kNo:
+      break;
   }
   return {.kind = refused ? OutcomeKind::kMemoryLimit : OutcomeKind::kTrap, .message = failure};
 }
@@ -133,9 +138,8 @@ class WasmerEngine : public Engine {
                                            uint64_t memory_limit_bytes) override {
     TRY(PrepareCompiler(options_));
     hybridserve_wasmer_module* module = nullptr;
-    const WasmerText error(hybridserve_wasmer_translate(View(options_.compiler), View(wasm),
-                                                        View(options_.cache_folder), &Host(),
-                                                        &module));
+    const WasmerText error(hybridserve_wasmer_translate(
+        View(options_.compiler), View(wasm), View(options_.cache_folder), &Host(), &module));
     if (error) return Fail(Code::kInvalidArgument, error.get());
     return Ready(module, memory_limit_bytes);
   }

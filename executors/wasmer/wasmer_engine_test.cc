@@ -1,5 +1,5 @@
-// What is Wasmer's own: how guests are interrupted, what is freed, what is refused. What all engines
-// have in common is tested in executors/tests.
+// What is Wasmer's own: how guests are interrupted, what is freed, what is refused. What all
+// engines have in common is tested in executors/tests.
 #include "executors/wasmer/wasmer_engine.h"
 
 #include <gtest/gtest.h>
@@ -87,17 +87,18 @@ TEST_F(WasmerEngineTest, GuestsThatDoNothingButFillOrCopyEndAtTheirDeadlines) {
   for (const char* code : {"(memory.fill (i32.const 0) (i32.const 1) (i32.const 67108864))",
                            "(memory.copy (i32.const 1) (i32.const 0) (i32.const 67108863))",
                            "(table.copy (i32.const 1) (i32.const 0) (i32.const 199999))"}) {
-    const auto module = Load(Compile(
-        std::string("(module (memory (export \"memory\") 1024) (table 200000 funcref)"
-                    "(func (export \"_start\") (loop ") +
-        code + " (br 0))))"));
+    const auto module =
+        Load(Compile(std::string("(module (memory (export \"memory\") 1024) (table 200000 funcref)"
+                                 "(func (export \"_start\") (loop ") +
+                     code + " (br 0))))"));
     ASSERT_TRUE(module) << module.error().message;
     EXPECT_EQ(Run(**module, 1, milliseconds(20)).front(), OutcomeKind::kDeadline) << code;
   }
 }
 
 TEST_F(WasmerEngineTest, DamagedNativeCodeIsRefused) {
-  const std::string code = Compile("(module (memory (export \"memory\") 1) (func (export \"_start\")))");
+  const std::string code =
+      Compile("(module (memory (export \"memory\") 1) (func (export \"_start\")))");
   ASSERT_TRUE(Load(code));
   for (const size_t place : {size_t{0}, size_t{20}, size_t{44}, size_t{63}, size_t{64},
                              code.size() / 2, code.size() - 1}) {
@@ -148,8 +149,7 @@ TEST_F(WasmerEngineTest, TablesThatAreTooLargeTogetherAreRefused) {
   const auto code = engine_->Compile(*wasm);
   ASSERT_FALSE(code);
   EXPECT_EQ(code.error().code, Code::kInvalidArgument);
-  EXPECT_EQ(code.error().message,
-            "the module's tables have 262145 elements; 262144 are allowed");
+  EXPECT_EQ(code.error().message, "the module's tables have 262145 elements; 262144 are allowed");
 }
 
 TEST_F(WasmerEngineTest, CacheHasOneEntryForEachModuleAndCompiler) {

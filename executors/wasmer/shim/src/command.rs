@@ -1,5 +1,6 @@
-//! One command with Wasmer's own WASI (WASIX), set up as Wasmer's own program does it: all folders lie
-//! in one tree, which is a preopened directory as "/" and as ".". What is in no folder is in memory.
+//! One command with Wasmer's own WASI (WASIX), set up as Wasmer's own program does it: all folders
+//! lie in one tree, which is a preopened directory as "/" and as ".". What is in no folder is in
+//! memory.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -7,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use virtual_fs::{
-    ArcFileSystem, EmptyFileSystem, FileSystem, MountFileSystem, OverlayFileSystem,
-    RootFileSystemBuilder, host_fs,
+    host_fs, ArcFileSystem, EmptyFileSystem, FileSystem, MountFileSystem, OverlayFileSystem,
+    RootFileSystemBuilder,
 };
 use wasmer::sys::{EngineBuilder, NativeEngineExt};
 use wasmer::{Engine, InstantiationError, Module, RuntimeError, Store};
@@ -52,11 +53,18 @@ pub fn run(command: Command) -> Result<Ending, String> {
     let began = Instant::now();
     let engine: Engine = match command.code {
         Some(_) => Engine::headless(),
-        None => EngineBuilder::new(module::config(command.compiler)?).engine().into(),
+        None => EngineBuilder::new(module::config(command.compiler)?)
+            .engine()
+            .into(),
     };
     let module = match command.code {
         Some(file) => module::deserialize(&engine, file)?,
-        None => module::translated(&engine, command.compiler, command.wasm, command.cache_folder)?,
+        None => module::translated(
+            &engine,
+            command.compiler,
+            command.wasm,
+            command.cache_folder,
+        )?,
     };
     let load = began.elapsed();
 
@@ -68,7 +76,13 @@ pub fn run(command: Command) -> Result<Ending, String> {
     builder.set_mount_fs(tree(&command.folders)?);
     builder.add_preopen_dir("/").map_err(one_line)?;
     builder
-        .add_preopen_build(|p| p.directory("/").alias(".").read(true).write(true).create(true))
+        .add_preopen_build(|p| {
+            p.directory("/")
+                .alias(".")
+                .read(true)
+                .write(true)
+                .create(true)
+        })
         .map_err(one_line)?;
 
     let began = Instant::now();
@@ -78,7 +92,12 @@ pub fn run(command: Command) -> Result<Ending, String> {
         Ok(()) => (0, None),
         Err(error) => ended(error)?,
     };
-    Ok(Ending { exit_status, trap, load, run })
+    Ok(Ending {
+        exit_status,
+        trap,
+        load,
+        run,
+    })
 }
 
 fn call_start(
@@ -94,15 +113,22 @@ fn call_start(
 }
 
 fn tree(folders: &[Folder]) -> Result<MountFileSystem, String> {
-    let paths: Vec<PathBuf> =
-        folders.iter().map(|folder| Path::new("/").join(folder.guest.trim_start_matches("./"))).collect();
+    let paths: Vec<PathBuf> = folders
+        .iter()
+        .map(|folder| Path::new("/").join(folder.guest.trim_start_matches("./")))
+        .collect();
     let names: Vec<&str> = paths.iter().filter_map(|path| path.to_str()).collect();
     let tree = MountFileSystem::new();
     let memory = Arc::new(RootFileSystemBuilder::default().build_tmp_ext(&names));
     tree.mount(Path::new("/"), memory).map_err(one_line)?;
     for (folder, path) in folders.iter().zip(&paths) {
-        let path = if folder.guest == "." { Path::new("/") } else { path };
-        tree.set_mount(path, host_folder(folder)?).map_err(one_line)?;
+        let path = if folder.guest == "." {
+            Path::new("/")
+        } else {
+            path
+        };
+        tree.set_mount(path, host_folder(folder)?)
+            .map_err(one_line)?;
     }
     Ok(tree)
 }
@@ -117,7 +143,10 @@ fn host_folder(folder: &Folder) -> Result<DynFileSystem, String> {
         return Ok(host);
     }
     let nothing = EmptyFileSystem::default();
-    Ok(Arc::new(OverlayFileSystem::new(nothing, [ArcFileSystem::new(host)])))
+    Ok(Arc::new(OverlayFileSystem::new(
+        nothing,
+        [ArcFileSystem::new(host)],
+    )))
 }
 
 /// Exit status and trap of what ended with an error; an error when it did not begin.

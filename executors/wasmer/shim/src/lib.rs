@@ -8,7 +8,7 @@ mod limits;
 mod module;
 mod run;
 
-use std::ffi::{CString, c_char, c_int, c_void};
+use std::ffi::{c_char, c_int, c_void, CString};
 use std::fs::File;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::ptr::{null_mut, slice_from_raw_parts_mut};
@@ -25,7 +25,11 @@ pub struct hybridserve_wasmer_view {
 
 impl hybridserve_wasmer_view {
     unsafe fn bytes<'a>(self) -> &'a [u8] {
-        if self.size == 0 { &[] } else { unsafe { from_raw_parts(self.data.cast(), self.size) } }
+        if self.size == 0 {
+            &[]
+        } else {
+            unsafe { from_raw_parts(self.data.cast(), self.size) }
+        }
     }
 
     unsafe fn text<'a>(self) -> Result<&'a str, String> {
@@ -59,15 +63,20 @@ impl hybridserve_wasmer_host {
         let mut functions = Vec::new();
         for function in unsafe { list(self.functions, self.count) } {
             let letters = unsafe { function.parameters.text()? };
-            let parameters: Vec<Type> =
-                letters.chars().map(|it| if it == 'I' { Type::I64 } else { Type::I32 }).collect();
+            let parameters: Vec<Type> = letters
+                .chars()
+                .map(|it| if it == 'I' { Type::I64 } else { Type::I32 })
+                .collect();
             let results: &[Type] = if function.returns { &[Type::I32] } else { &[] };
             functions.push(module::HostFunction {
                 name: unsafe { function.name.text()? }.to_owned(),
                 ty: FunctionType::new(parameters, results),
             });
         }
-        Ok(module::Host { module: unsafe { self.module.text()? }.to_owned(), functions })
+        Ok(module::Host {
+            module: unsafe { self.module.text()? }.to_owned(),
+            functions,
+        })
     }
 }
 
@@ -90,11 +99,17 @@ pub struct hybridserve_wasmer_store {
 }
 
 unsafe fn list<'a, T>(data: *const T, count: usize) -> &'a [T] {
-    if count == 0 { &[] } else { unsafe { from_raw_parts(data, count) } }
+    if count == 0 {
+        &[]
+    } else {
+        unsafe { from_raw_parts(data, count) }
+    }
 }
 
 fn text(message: String) -> *mut c_char {
-    CString::new(message.replace('\0', " ")).unwrap_or_default().into_raw()
+    CString::new(message.replace('\0', " "))
+        .unwrap_or_default()
+        .into_raw()
 }
 
 /// A null pointer, or the error as a text.
@@ -124,7 +139,8 @@ pub unsafe extern "C" fn hybridserve_wasmer_bytes_free(bytes: hybridserve_wasmer
 
 #[unsafe(no_mangle)]
 pub extern "C" fn hybridserve_wasmer_version() -> *const c_char {
-    const { concat!("7.4.2", "\0").as_ptr().cast() }
+    // As Cargo.toml pins it.
+    c"7.4.2".as_ptr()
 }
 
 #[unsafe(no_mangle)]
@@ -142,7 +158,10 @@ pub unsafe extern "C" fn hybridserve_wasmer_compile(
     let compile = || unsafe { module::compile(compiler.text()?, wasm.bytes(), &host.read()?) };
     answer(compile(), |bytes| {
         let bytes = Box::leak(bytes.into_boxed_slice());
-        *code = hybridserve_wasmer_bytes { data: bytes.as_mut_ptr(), size: bytes.len() };
+        *code = hybridserve_wasmer_bytes {
+            data: bytes.as_mut_ptr(),
+            size: bytes.len(),
+        };
     })
 }
 
@@ -166,13 +185,21 @@ pub unsafe extern "C" fn hybridserve_wasmer_translate(
     module: &mut *mut hybridserve_wasmer_module,
 ) -> *mut c_char {
     let translate = || unsafe {
-        module::translate(compiler.text()?, wasm.bytes(), cache_folder.text()?, &host.read()?)
+        module::translate(
+            compiler.text()?,
+            wasm.bytes(),
+            cache_folder.text()?,
+            &host.read()?,
+        )
     };
     answer(translate(), |loaded| *module = boxed(loaded, host))
 }
 
 fn boxed(loaded: module::Loaded, host: &hybridserve_wasmer_host) -> *mut hybridserve_wasmer_module {
-    Box::into_raw(Box::new(hybridserve_wasmer_module { loaded, call: host.call }))
+    Box::into_raw(Box::new(hybridserve_wasmer_module {
+        loaded,
+        call: host.call,
+    }))
 }
 
 #[unsafe(no_mangle)]
@@ -190,7 +217,12 @@ pub unsafe extern "C" fn hybridserve_wasmer_store_new(
 ) -> *mut hybridserve_wasmer_store {
     let (state, stopper) = run::Run::new(&module.loaded, memory_limit_bytes);
     let state = Box::into_raw(Box::new(state));
-    Box::into_raw(Box::new(hybridserve_wasmer_store { stopper, module, run, state }))
+    Box::into_raw(Box::new(hybridserve_wasmer_store {
+        stopper,
+        module,
+        run,
+        state,
+    }))
 }
 
 #[unsafe(no_mangle)]
@@ -207,7 +239,10 @@ pub unsafe extern "C" fn hybridserve_wasmer_store_instantiate(
 ) -> *mut c_char {
     let module = unsafe { &*store.module };
     let state = unsafe { &mut *store.state };
-    answer(state.instantiate(&module.loaded, module.call, store.run), |()| ())
+    answer(
+        state.instantiate(&module.loaded, module.call, store.run),
+        |()| (),
+    )
 }
 
 #[unsafe(no_mangle)]
@@ -230,7 +265,10 @@ pub unsafe extern "C" fn hybridserve_wasmer_store_usage(
     store: &hybridserve_wasmer_store,
 ) -> hybridserve_wasmer_usage {
     let budget = &unsafe { &*store.state }.budget;
-    hybridserve_wasmer_usage { memory_bytes: budget.used(), refused: budget.refused() }
+    hybridserve_wasmer_usage {
+        memory_bytes: budget.used(),
+        refused: budget.refused(),
+    }
 }
 
 #[repr(C)]

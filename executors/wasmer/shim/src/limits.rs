@@ -2,9 +2,9 @@
 //! are is known by the thread, since an instance is made on one.
 
 use std::cell::RefCell;
-use std::ptr::{NonNull, null_mut};
-use std::sync::Arc;
+use std::ptr::{null_mut, NonNull};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::Arc;
 
 use wasmer::sys::vm::{
     LinearMemory, MemoryError, MemoryStyle, TableStyle, VMConfig, VMMemory, VMMemoryDefinition,
@@ -61,7 +61,10 @@ impl Budget {
         match NonNull::new(self.definition.load(Relaxed)) {
             // SAFETY: it lies in the instance, which lives while its guest runs.
             Some(definition) => unsafe {
-                (definition.as_ref().base, definition.as_ref().current_length as u64)
+                (
+                    definition.as_ref().base,
+                    definition.as_ref().current_length as u64,
+                )
             },
             None => (null_mut(), 0),
         }
@@ -116,7 +119,10 @@ impl LinearMemory for BoundedMemory {
 
     fn grow(&mut self, delta: Pages) -> Result<Pages, MemoryError> {
         if !self.budget.take(bytes(delta)) {
-            return Err(MemoryError::CouldNotGrow { current: self.size(), attempted_delta: delta });
+            return Err(MemoryError::CouldNotGrow {
+                current: self.size(),
+                attempted_delta: delta,
+            });
         }
         let grown = self.inner.grow(delta);
         if grown.is_err() {
@@ -134,7 +140,9 @@ impl LinearMemory for BoundedMemory {
     }
 
     fn copy(&self) -> Result<Box<dyn LinearMemory + Send + Sync + 'static>, MemoryError> {
-        Err(MemoryError::UnsupportedOperation { message: "a memory is not copied".into() })
+        Err(MemoryError::UnsupportedOperation {
+            message: "a memory is not copied".into(),
+        })
     }
 }
 
@@ -147,7 +155,10 @@ pub struct Limits {
 
 impl Limits {
     pub fn new(tables: Arc<AtomicU32>) -> Self {
-        Self { base: BaseTunables::new(), tables }
+        Self {
+            base: BaseTunables::new(),
+            tables,
+        }
     }
 }
 
@@ -178,7 +189,9 @@ impl Tunables for Limits {
             return unsafe { self.base.create_vm_memory(ty, style, location) };
         };
         if !budget.take(bytes(ty.minimum)) {
-            return Err(MemoryError::Generic("the memory limit is too small for it".into()));
+            return Err(MemoryError::Generic(
+                "the memory limit is too small for it".into(),
+            ));
         }
         let inner = unsafe { self.base.create_vm_memory(ty, style, location)? };
         let index = budget.memories.fetch_add(1, Relaxed);
@@ -203,7 +216,10 @@ impl Tunables for Limits {
             let most = TABLE_ELEMENTS / self.tables.load(Relaxed).max(1);
             if ty.minimum > most {
                 budget.refused.store(true, Relaxed);
-                return Err(format!("a table of {} elements; {most} are allowed", ty.minimum));
+                return Err(format!(
+                    "a table of {} elements; {most} are allowed",
+                    ty.minimum
+                ));
             }
             bounded.maximum = Some(ty.maximum.map_or(most, |maximum| maximum.min(most)));
         }

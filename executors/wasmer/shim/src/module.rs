@@ -1,9 +1,9 @@
-//! Compiling and loading. Each module has an engine of its own: native code is freed with its engine
-//! alone.
+//! Compiling and loading. Each module has an engine of its own: native code is freed with its
+//! engine alone.
 
 use std::fs::File;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use shared_buffer::OwnedBuffer;
@@ -50,7 +50,10 @@ fn compiler_engine(compiler: &str, tables: Arc<AtomicU32>) -> Result<Engine, Str
     let config = config(compiler)?;
     let mut features = config.default_features_for_target(&Default::default());
     features.threads(false);
-    let mut engine: Engine = EngineBuilder::new(config).set_features(Some(features)).engine().into();
+    let mut engine: Engine = EngineBuilder::new(config)
+        .set_features(Some(features))
+        .engine()
+        .into();
     engine.set_tunables(Limits::new(tables));
     Ok(engine)
 }
@@ -67,12 +70,18 @@ pub fn compile(compiler: &str, wasm: &[u8], host: &Host) -> Result<Vec<u8>, Stri
     // What a load would refuse is refused here, where it can be told to whoever deploys.
     link(&module, host)?;
     let start = FunctionType::new([], []);
-    match module.exports().find(|export| export.name() == "_start").map(|it| it.ty().clone()) {
+    match module
+        .exports()
+        .find(|export| export.name() == "_start")
+        .map(|it| it.ty().clone())
+    {
         Some(ExternType::Function(ty)) if ty == start => {}
         _ => {
-            return Err("the module's function _start takes parameters or returns something; that \
+            return Err(
+                "the module's function _start takes parameters or returns something; that \
                         of a command does neither"
-                .into());
+                    .into(),
+            );
         }
     }
     Ok(sealed(&module.serialize().map_err(one_line)?))
@@ -144,7 +153,12 @@ fn loaded(
         Some(ExportIndex::Memory(index)) => Some(index.as_u32()),
         _ => None,
     };
-    Ok(Loaded { engine, module, imports, exported_memory })
+    Ok(Loaded {
+        engine,
+        module,
+        imports,
+        exported_memory,
+    })
 }
 
 fn type_name(ty: &Type) -> &'static str {
@@ -169,7 +183,11 @@ fn link(module: &Module, host: &Host) -> Result<Vec<(usize, FunctionType)>, Stri
             return Err(format!("the module imports {name}, which is no function"));
         };
         let found = (import.module() == host.module)
-            .then(|| host.functions.iter().position(|function| function.name == import.name()))
+            .then(|| {
+                host.functions
+                    .iter()
+                    .position(|function| function.name == import.name())
+            })
             .flatten();
         let Some(index) = found else {
             return Err(format!("unknown import: {name} has not been defined"));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wasmer::Interrupter;
 use wasmer::{Extern, Function, Instance, InstantiationError, RuntimeError, Store, Value};
 
-use crate::interrupt::{Interrupts, trap_handler};
+use crate::interrupt::{trap_handler, Interrupts};
 use crate::limits::Budget;
 use crate::module::Loaded;
 
@@ -53,7 +53,11 @@ impl Callee {
         if result == STOP || self.interrupts.any() {
             return Err(RuntimeError::new("stopped"));
         }
-        Ok(if returns { vec![Value::I32(result as i32)] } else { Vec::new() })
+        Ok(if returns {
+            vec![Value::I32(result as i32)]
+        } else {
+            Vec::new()
+        })
     }
 }
 
@@ -83,9 +87,20 @@ impl Run {
         let interrupts = Arc::new(Interrupts::default());
         let mut store = Store::new(loaded.engine.clone());
         store.set_trap_handler(Some(trap_handler(interrupts.clone())));
-        let stopper = Stopper { interrupts: interrupts.clone(), interrupter: store.interrupter() };
+        let stopper = Stopper {
+            interrupts: interrupts.clone(),
+            interrupter: store.interrupter(),
+        };
         let budget = Arc::new(Budget::new(memory_limit, loaded.exported_memory));
-        (Self { store, instance: None, budget, interrupts }, stopper)
+        (
+            Self {
+                store,
+                instance: None,
+                budget,
+                interrupts,
+            },
+            stopper,
+        )
     }
 
     pub fn instantiate(
@@ -95,7 +110,12 @@ impl Run {
         run: *mut c_void,
     ) -> Result<(), String> {
         let (budget, interrupts) = (self.budget.clone(), self.interrupts.clone());
-        let callee = Callee { call, run, budget, interrupts };
+        let callee = Callee {
+            call,
+            run,
+            budget,
+            interrupts,
+        };
         let imports: Vec<Extern> = loaded
             .imports
             .iter()
@@ -120,9 +140,18 @@ impl Run {
 
     /// None: there is no such function.
     pub fn start(&mut self) -> Option<Result<(), String>> {
-        let start = self.instance.as_ref()?.exports.get_function("_start").ok()?;
+        let start = self
+            .instance
+            .as_ref()?
+            .exports
+            .get_function("_start")
+            .ok()?;
         let start = start.typed::<(), ()>(&self.store).ok()?;
-        Some(start.call(&mut self.store).map_err(|error| describe(&error)))
+        Some(
+            start
+                .call(&mut self.store)
+                .map_err(|error| describe(&error)),
+        )
     }
 }
 
