@@ -6,35 +6,50 @@
 //! a loop ended the process in 14 of 20 runs). So
 //!   - first a guest is asked to stop, which it sees before and after it calls a host function;
 //!   - then it is signalled, and the signal counts only in the guest's code;
-//!   - after many signals, that it is always found outside means that it does nothing but copy or
-//!     fill memories and tables, which holds no locks: then a signal counts everywhere.
+//!   - one that has been signalled many times and was always found outside, and not in a host
+//!     function, does nothing but copy or fill memories and tables, which holds no locks: then a
+//!     signal counts there, too. Only signals that arrived are counted: on a busy machine a thread
+//!     can wait for long to run at all.
 
 use std::ffi::{c_int, c_void};
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::Arc;
 use std::sync::OnceLock;
 
 use wasmer::sys::vm::TrapHandlerFn;
 
-/// How often a guest is signalled before a signal counts outside of its code, too.
+/// How many signals find a guest outside of its code before one counts there.
 const PATIENCE: u32 = 20;
 
-/// Whether and how often a guest was to be interrupted.
+/// Whether a guest was asked to stop, and where its signals found it.
 #[derive(Debug, Default)]
-pub struct Interrupts(AtomicU32);
+pub struct Interrupts {
+    asked: AtomicBool,
+    /// It is in a host function; only its thread changes it.
+    in_host: AtomicBool,
+    refused: AtomicU32,
+}
 
 impl Interrupts {
-    /// Returns whether the guest is to be signalled.
-    pub fn add(&self) -> bool {
-        self.0.fetch_add(1, Relaxed) > 0
+    /// Asks the guest to stop. Returns whether it was asked before.
+    pub fn ask(&self) -> bool {
+        self.asked.swap(true, Relaxed)
     }
 
-    pub fn any(&self) -> bool {
-        self.0.load(Relaxed) > 0
+    /// Runs a host function, unless the guest is to stop before or after it: None.
+    pub fn call_host<R>(&self, function: impl FnOnce() -> R) -> Option<R> {
+        if self.asked.load(Relaxed) {
+            return None;
+        }
+        self.in_host.store(true, Relaxed);
+        let result = function();
+        self.in_host.store(false, Relaxed);
+        (!self.asked.load(Relaxed)).then_some(result)
     }
 
-    fn out_of_patience(&self) -> bool {
-        self.0.load(Relaxed) > PATIENCE
+    /// Whether a signal that finds the guest's thread in a library is to be ignored.
+    fn refuse(&self) -> bool {
+        self.in_host.load(Relaxed) || self.refused.fetch_add(1, Relaxed) < PATIENCE
     }
 }
 
@@ -42,10 +57,10 @@ impl Interrupts {
 pub fn trap_handler(interrupts: Arc<Interrupts>) -> Box<TrapHandlerFn<'static>> {
     code_of_libraries();
     Box::new(move |signal, _information, context| {
+        // SAFETY: it is a handler's third argument.
         signal == libc::SIGUSR1
-            && !interrupts.out_of_patience()
-            // SAFETY: it is a handler's third argument.
             && in_library(unsafe { program_counter(context) })
+            && interrupts.refuse()
     })
 }
 

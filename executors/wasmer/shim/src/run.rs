@@ -36,9 +36,6 @@ impl Callee {
         arguments: &[Value],
         returns: bool,
     ) -> Result<Vec<Value>, RuntimeError> {
-        if self.interrupts.any() {
-            return Err(RuntimeError::new("stopped"));
-        }
         let mut raw = [0; MAX_PARAMETERS];
         for (slot, argument) in raw.iter_mut().zip(arguments) {
             *slot = match argument {
@@ -49,10 +46,11 @@ impl Callee {
         }
         let (memory, size) = self.budget.memory();
         // SAFETY: as hybridserve_wasmer_host says.
-        let result = unsafe { (self.call)(self.run, function, memory, size, raw.as_ptr()) };
-        if result == STOP || self.interrupts.any() {
-            return Err(RuntimeError::new("stopped"));
-        }
+        let call = || unsafe { (self.call)(self.run, function, memory, size, raw.as_ptr()) };
+        let result = match self.interrupts.call_host(call) {
+            None | Some(STOP) => return Err(RuntimeError::new("stopped")),
+            Some(result) => result,
+        };
         Ok(if returns {
             vec![Value::I32(result as i32)]
         } else {
@@ -76,7 +74,7 @@ pub struct Stopper {
 
 impl Stopper {
     pub fn interrupt(&self) {
-        if self.interrupts.add() {
+        if self.interrupts.ask() {
             self.interrupter.interrupt();
         }
     }
