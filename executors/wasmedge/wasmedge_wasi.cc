@@ -46,6 +46,11 @@ Result<std::string> ModuleOf(const EngineOptions& options, const WasmEdge_Config
   return CompileToNative(config, stripped, options.scratch_folder);
 }
 
+WasmEdge_Result DoNothing(void* /*data*/, const WasmEdge_CallingFrameContext* /*frame*/,
+                          const WasmEdge_Value* /*values*/, WasmEdge_Value* /*results*/) {
+  return WasmEdge_Result_Success;
+}
+
 RunResult Judge(WasmEdge_Result result, const GuestRun& run, uint32_t status) {
   if (result.Code == WasmEdge_Result_Success.Code) return {.kind = OutcomeKind::kDone};
   if (result.Code == WasmEdge_Result_Terminate.Code) {
@@ -75,6 +80,16 @@ Result<RunResult> RunWithWasmEdgeWasi(const EngineOptions& options, const OwnWas
   }
 
   GuestRun guest{.memory_limit_bytes = UINT64_MAX};
+  // An endless recursion in the interpreter is stopped by a call's handle (wasmedge_engine.cc).
+  const WasmEdgeFuncType type(WasmEdge_FunctionTypeCreate(nullptr, 0, nullptr, 0));
+  const WasmEdgeInstance helpers(WasmEdge_ModuleInstanceCreate(ToWasmEdge("hybridserve")));
+  WasmEdge_FunctionInstanceContext* nothing =
+      WasmEdge_FunctionInstanceCreate(type.get(), DoNothing, nullptr, 0);
+  WasmEdge_ModuleInstanceAddFunction(helpers.get(), ToWasmEdge("nothing"), nothing);
+  const WasmEdgeAsync call(WasmEdge_ExecutorAsyncInvoke(executor.get(), nothing, nullptr, 0));
+  WasmEdge_AsyncWait(call.get());
+  guest.calling = true;
+  if (run.mode == Mode::kInterpreter) guest.interrupt = [&] { WasmEdge_AsyncCancel(call.get()); };
   WasmEdge_Result ended{};
   bool no_start = false;
   const auto began = SteadyClock::now();
