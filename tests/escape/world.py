@@ -169,7 +169,7 @@ def try_container():
 def programs_with(folder, executor):
     """A copy of the programs' folder in which the executor is another program."""
     for path in BIN.iterdir():
-        if path.name.startswith("hybridserve"):
+        if path.name.startswith("hybridserve") and not path.is_dir():  # Libraries stay where their program names them.
             target = executor if path.name == "hybridserve-executor-wasmtime" else path
             # Links would lead programs to look beside what they point to.
             try:
