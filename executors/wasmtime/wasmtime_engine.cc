@@ -180,11 +180,7 @@ class WasmtimeEngine : public Engine {
     const ErrorPtr unlinked(wasmtime_linker_instantiate_pre(linker_.get(), module.get(), &pre));
     const InstancePrePtr linked(pre);
     if (unlinked) return Fail(Code::kInvalidArgument, OneLine(unlinked.get()));
-    if (!IsCommand(module.get())) {
-      return Fail(Code::kInvalidArgument,
-                  "the module's function _start takes parameters or returns something; that of a "
-                  "command does neither");
-    }
+    TRY(CheckStart(*module));
     wasm_byte_vec_t bytes;
     const ErrorPtr failed(wasmtime_module_serialize(module.get(), &bytes));
     if (failed) return Fail(Code::kInternal, OneLine(failed.get()));
@@ -206,12 +202,20 @@ class WasmtimeEngine : public Engine {
   Result<std::unique_ptr<Module>> LoadWasm(std::string_view wasm,
                                            uint64_t memory_limit_bytes) override {
     TRY_ASSIGN(const ModulePtr module, Translate(wasm));
+    TRY(CheckStart(*module));
     return Link(*module, memory_limit_bytes);
   }
 
   void Interrupt() override { wasmtime_engine_increment_epoch(engine_.get()); }
 
  private:
+  static Result<> CheckStart(const wasmtime_module_t& module) {
+    if (IsCommand(&module)) return {};
+    return Fail(Code::kInvalidArgument,
+                "the module's function _start takes parameters or returns something; that of a "
+                "command does neither");
+  }
+
   Result<ModulePtr> Translate(std::string_view wasm) {
     wasmtime_module_t* raw = nullptr;
     const ErrorPtr error(wasmtime_module_new(
