@@ -9,6 +9,13 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 # Every program lands in one folder: they find each other beside /proc/self/exe.
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 
+# Where tools/setup puts what is built or fetched once a machine.
+if(DEFINED ENV{XDG_CACHE_HOME})
+  set(HS_CACHE "$ENV{XDG_CACHE_HOME}/hybridserve")
+else()
+  set(HS_CACHE "$ENV{HOME}/.cache/hybridserve")
+endif()
+
 set(HS_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize= takes them (address,undefined or thread)")
 
 find_program(CCACHE ccache)
@@ -42,6 +49,13 @@ function(hs_program name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE hs_flags ${ARG_DEPS})
+endfunction()
+
+# hs_engine_build(FOLDER VARIABLE): names the build of an engine that lies in FOLDER.
+function(hs_engine_build folder variable)
+  file(READ "${folder}/key" key)
+  string(SUBSTRING "${key}" 0 16 key)
+  set(${variable} "${key}" PARENT_SCOPE)
 endfunction()
 
 # hs_jailed(TARGET): what a program needs that the sandbox runs.

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/file.h"
 #include "executors/common/arguments.h"
@@ -78,14 +79,14 @@ Result<> Serve(const EngineProgram& program, const Options& options) {
                         .scratch_folder = options.scratch ? kScratchFd : -1});
 }
 
-// For a compiler's own files, where the launcher gave no folder: one of the machine's, or -1.
-int OpenScratch(const TemporaryFolder& folder) {
-  return ::open(folder.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-}
-
 Result<> Compile(const EngineProgram& program, const Options& options) {
-  const TemporaryFolder own_scratch;
-  const UniqueFd own_scratch_folder(options.scratch ? -1 : OpenScratch(own_scratch));
+  // For a compiler's own files, where the launcher gave no folder: one of the machine's, or none.
+  std::optional<TemporaryFolder> own_folder;
+  UniqueFd own_scratch;
+  if (!options.scratch) {
+    own_folder.emplace();
+    own_scratch.Reset(::open(own_folder->path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  }
   if (options.lockdown) TRY(sandbox::Lockdown(sandbox::Profile::kJob));
   struct stat stat {};
   if (::fstat(kWasmFd, &stat) != 0) return FailErrno("look at the module on descriptor 3");
@@ -102,8 +103,7 @@ Result<> Compile(const EngineProgram& program, const Options& options) {
   TRY_ASSIGN(const std::unique_ptr<Engine> engine,
              program.make({.compiler = options.compiler,
                            .threads = 1,
-                           .scratch_folder = options.scratch ? kScratchFd
-                                                             : own_scratch_folder.get()}));
+                           .scratch_folder = options.scratch ? kScratchFd : own_scratch.get()}));
   TRY_ASSIGN(const std::string code, engine->Compile(wasm));
   TRY(WriteAll(kCodeFd, code));
   std::printf("memory_minimum_bytes=%llu\n",

@@ -89,6 +89,7 @@ class Wasi {
   [[nodiscard]] OutputSink& output() { return output_; }
   [[nodiscard]] std::string_view log() const { return log_.view(); }
   [[nodiscard]] Guard& guard() { return guard_; }
+  [[nodiscard]] const Guard& guard() const { return guard_; }
 
   // The functions of preview 1. `a` are the guest's arguments as 64-bit values.
   using Arguments = const uint64_t*;

@@ -1,13 +1,14 @@
 #include "executors/wasmedge/wasmedge_engine.h"
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <mutex>
 #include <vector>
 
 #include "executors/common/cpu_features.h"
+#include "executors/common/judge.h"
 #include "executors/wasmedge/guest_thread.h"
+#include "executors/wasmedge/stoppable_executor.h"
 #include "executors/wasmedge/wasmedge_code.h"
 #include "executors/wasmedge/wasmedge_imports.h"
 #include "wasm/module_info.h"
@@ -18,36 +19,6 @@ namespace {
 using std::chrono::duration_cast;
 using std::chrono::nanoseconds;
 
-// WasmEdge's interpreter is stopped through its executor, and only an asynchronous call has a
-// handle that does it. So each executor has made one such call, of a host function that does
-// nothing; its handle stops whatever the executor runs.
-class StoppableExecutor {
- public:
-  explicit StoppableExecutor(const WasmEdge_ConfigureContext* config,
-                             const WasmEdge_FunctionInstanceContext* nothing)
-      : executor_(WasmEdge_ExecutorCreate(config, nullptr)),
-        call_(WasmEdge_ExecutorAsyncInvoke(executor_.get(), nothing, nullptr, 0)) {
-    WasmEdge_AsyncWait(call_.get());
-  }
-  [[nodiscard]] WasmEdge_ExecutorContext* get() const { return executor_.get(); }
-  /// What runs ends at its next branch or call. Not to be used afterwards.
-  void Stop() {
-    stopped_ = true;
-    WasmEdge_AsyncCancel(call_.get());
-  }
-  [[nodiscard]] bool stopped() const { return stopped_; }
-
- private:
-  WasmEdgeExecutor executor_;
-  WasmEdgeAsync call_;
-  std::atomic<bool> stopped_{false};
-};
-
-WasmEdge_Result DoNothing(void* /*data*/, const WasmEdge_CallingFrameContext* /*frame*/,
-                          const WasmEdge_Value* /*values*/, WasmEdge_Value* /*results*/) {
-  return WasmEdge_Result_Success;
-}
-
 // What the modules of an engine share.
 class Host {
  public:
@@ -56,13 +27,7 @@ class Host {
         config_(MakeWasmEdgeConfig(interpreter)),
         executor_(WasmEdge_ExecutorCreate(config_.get(), nullptr)),
         store_(WasmEdge_StoreCreate()),
-        imports_(MakeWasmEdgeImports()) {
-    const WasmEdgeFuncType type(WasmEdge_FunctionTypeCreate(nullptr, 0, nullptr, 0));
-    WasmEdge_FunctionInstanceContext* nothing =
-        WasmEdge_FunctionInstanceCreate(type.get(), DoNothing, nullptr, 0);
-    helpers_.reset(WasmEdge_ModuleInstanceCreate(ToWasmEdge("hybridserve")));
-    WasmEdge_ModuleInstanceAddFunction(helpers_.get(), ToWasmEdge("nothing"), nothing);
-  }
+        imports_(MakeWasmEdgeImports()) {}
   Result<> Register() {
     if (imports_ != nullptr && WasmEdge_ResultOK(WasmEdge_ExecutorRegisterImport(
                                    executor_.get(), store_.get(), imports_.get()))) {
@@ -84,8 +49,7 @@ class Host {
         return executor;
       }
     }
-    return std::make_unique<StoppableExecutor>(
-        config_.get(), WasmEdge_ModuleInstanceFindFunction(helpers_.get(), ToWasmEdge("nothing")));
+    return std::make_unique<StoppableExecutor>(config_.get(), nothing_);
   }
   void GiveBack(std::unique_ptr<StoppableExecutor> executor) {
     if (executor->stopped()) return;
@@ -99,7 +63,7 @@ class Host {
   WasmEdgeExecutor executor_;
   WasmEdgeStore store_;
   WasmEdgeInstance imports_;
-  WasmEdgeInstance helpers_;
+  NothingFunction nothing_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<StoppableExecutor>> idle_;  // Guarded by mutex_.
 };
@@ -122,7 +86,7 @@ class WasmEdgeModule : public Module {
     bool no_start = false;
   };
   Ended Execute(WasmEdge_ExecutorContext* executor, GuestRun& run) const;
-  static RunResult Judge(const Ended& ended, const GuestRun& run);
+  static RunResult JudgeRun(const Ended& ended, const GuestRun& run);
 
   Host& host_;
   WasmEdgeAst ast_;
@@ -131,11 +95,7 @@ class WasmEdgeModule : public Module {
 };
 
 RunResult WasmEdgeModule::Run(wasi::Wasi& wasi) {
-  switch (wasi.guard().Check()) {
-    case Stop::kCancelled: return {.kind = OutcomeKind::kCancelled};
-    case Stop::kDeadline: return {.kind = OutcomeKind::kDeadline};
-    case Stop::kNo: break;
-  }
+  if (const auto end = EndOf(wasi.guard())) return {.kind = *end};
   // WasmEdge would go on with a memory that it could not have.
   if (minimum_bytes_ > memory_limit_bytes_) {
     return {.kind = OutcomeKind::kMemoryLimit,
@@ -152,7 +112,7 @@ RunResult WasmEdgeModule::Run(wasi::Wasi& wasi) {
   const auto began = SteadyClock::now();
   RunOnGuestStack(run, [&] { ended = Execute(executor, run); });
   const auto now = SteadyClock::now();
-  RunResult result = Judge(ended, run);
+  RunResult result = JudgeRun(ended, run);
   result.instantiate = duration_cast<nanoseconds>(ended.instantiated - began);
   result.run = duration_cast<nanoseconds>(now - ended.instantiated);
   result.peak_memory_bytes = run.memory_used_bytes;
@@ -178,30 +138,13 @@ WasmEdgeModule::Ended WasmEdgeModule::Execute(WasmEdge_ExecutorContext* executor
   return ended;
 }
 
-RunResult WasmEdgeModule::Judge(const Ended& ended, const GuestRun& run) {
-  wasi::Wasi& wasi = *run.wasi;
+RunResult WasmEdgeModule::JudgeRun(const Ended& ended, const GuestRun& run) {
   if (ended.no_start) {
     return {.kind = OutcomeKind::kInternal, .message = "the module exports no function _start"};
   }
-  if (wasi.stop_reason() == wasi::StopReason::kExit) {
-    if (wasi.exit_code() == 0) return {.kind = OutcomeKind::kDone};
-    return {.kind = run.memory_refused ? OutcomeKind::kMemoryLimit : OutcomeKind::kExit,
-            .exit_status = wasi.exit_code()};
-  }
-  if (wasi.stop_reason() == wasi::StopReason::kOutputLimit) {
-    return {.kind = OutcomeKind::kOutputLimit};
-  }
-  const bool done = ended.result.Code == WasmEdge_Result_Success.Code;
-  switch (done ? Stop::kNo : wasi.guard().Check()) {
-    case Stop::kCancelled: return {.kind = OutcomeKind::kCancelled};
-    case Stop::kDeadline: return {.kind = OutcomeKind::kDeadline};
-    case Stop::kNo: break;
-  }
-  if (done) return {.kind = OutcomeKind::kDone};
-  return {.kind = run.memory_refused ? OutcomeKind::kMemoryLimit : OutcomeKind::kTrap,
-          .message = std::string("wasm trap: ") +
-                     (run.stack_exhausted ? "call stack exhausted"
-                                          : WasmEdge_ResultGetMessage(ended.result))};
+  const bool failed = ended.result.Code != WasmEdge_Result_Success.Code;
+  return Judge(*run.wasi, failed, run.memory_refused,
+               [&] { return DescribeTrap(ended.result, run.stack_exhausted); });
 }
 
 class WasmEdgeEngine : public Engine {

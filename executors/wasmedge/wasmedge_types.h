@@ -9,18 +9,12 @@
 #include <string>
 #include <string_view>
 
+#include "base/deleter.h"
+
 namespace hybridserve {
 
-template <auto kDelete>
-struct WasmEdgeDeleter {
-  template <typename T>
-  void operator()(T* object) const {
-    kDelete(object);
-  }
-};
-
 template <typename T, auto kDelete>
-using WasmEdgePtr = std::unique_ptr<T, WasmEdgeDeleter<kDelete>>;
+using WasmEdgePtr = std::unique_ptr<T, Deleter<kDelete>>;
 
 using WasmEdgeConfig = WasmEdgePtr<WasmEdge_ConfigureContext, WasmEdge_ConfigureDelete>;
 using WasmEdgeCompiler = WasmEdgePtr<WasmEdge_CompilerContext, WasmEdge_CompilerDelete>;
@@ -38,6 +32,11 @@ inline WasmEdge_String ToWasmEdge(std::string_view text) {
   return WasmEdge_StringWrap(text.data(), static_cast<uint32_t>(text.size()));
 }
 inline std::string_view FromWasmEdge(WasmEdge_String text) { return {text.Buf, text.Length}; }
+/// "wasm trap: ..."; a call stack that was exhausted is no result of its own.
+inline std::string DescribeTrap(WasmEdge_Result result, bool stack_exhausted) {
+  return std::string("wasm trap: ") +
+         (stack_exhausted ? "call stack exhausted" : WasmEdge_ResultGetMessage(result));
+}
 inline WasmEdge_Bytes ToWasmEdgeBytes(std::string_view bytes) {
   return {static_cast<uint32_t>(bytes.size()), reinterpret_cast<const uint8_t*>(bytes.data())};
 }

@@ -1,7 +1,9 @@
 // One invocation with WasmEdge's own WASI, as its own command runs it.
 #include <vector>
 
+#include "executors/common/judge.h"
 #include "executors/wasmedge/guest_thread.h"
+#include "executors/wasmedge/stoppable_executor.h"
 #include "executors/wasmedge/wasmedge_code.h"
 #include "executors/wasmedge/wasmedge_engine.h"
 
@@ -46,21 +48,10 @@ Result<std::string> ModuleOf(const EngineOptions& options, const WasmEdge_Config
   return CompileToNative(config, stripped, options.scratch_folder);
 }
 
-WasmEdge_Result DoNothing(void* /*data*/, const WasmEdge_CallingFrameContext* /*frame*/,
-                          const WasmEdge_Value* /*values*/, WasmEdge_Value* /*results*/) {
-  return WasmEdge_Result_Success;
-}
-
-RunResult Judge(WasmEdge_Result result, const GuestRun& run, uint32_t status) {
+RunResult JudgeRun(WasmEdge_Result result, const GuestRun& run, uint32_t status) {
   if (result.Code == WasmEdge_Result_Success.Code) return {.kind = OutcomeKind::kDone};
-  if (result.Code == WasmEdge_Result_Terminate.Code) {
-    if (status == 0) return {.kind = OutcomeKind::kDone};
-    return {.kind = OutcomeKind::kExit, .exit_status = status};
-  }
-  return {.kind = OutcomeKind::kTrap,
-          .message = std::string("wasm trap: ") + (run.stack_exhausted
-                                                       ? "call stack exhausted"
-                                                       : WasmEdge_ResultGetMessage(result))};
+  if (result.Code == WasmEdge_Result_Terminate.Code) return ExitedWith(status);
+  return {.kind = OutcomeKind::kTrap, .message = DescribeTrap(result, run.stack_exhausted)};
 }
 
 }  // namespace
@@ -72,7 +63,9 @@ Result<RunResult> RunWithWasmEdgeWasi(const EngineOptions& options, const OwnWas
   TRY_ASSIGN(const std::string module, ModuleOf(options, config.get(), run));
   TRY_ASSIGN(const WasmEdgeAst ast, ParseModule(config.get(), module));
   const WasmEdgeStore store(WasmEdge_StoreCreate());
-  const WasmEdgeExecutor executor(WasmEdge_ExecutorCreate(config.get(), nullptr));
+  const NothingFunction nothing;
+  // An endless recursion in the interpreter is stopped, too (guest_thread.h).
+  StoppableExecutor executor(config.get(), nothing);
   const WasmEdgeInstance wasi = MakeWasi(run);
   if (wasi == nullptr || !WasmEdge_ResultOK(WasmEdge_ExecutorRegisterImport(
                              executor.get(), store.get(), wasi.get()))) {
@@ -80,16 +73,8 @@ Result<RunResult> RunWithWasmEdgeWasi(const EngineOptions& options, const OwnWas
   }
 
   GuestRun guest{.memory_limit_bytes = UINT64_MAX};
-  // An endless recursion in the interpreter is stopped by a call's handle (wasmedge_engine.cc).
-  const WasmEdgeFuncType type(WasmEdge_FunctionTypeCreate(nullptr, 0, nullptr, 0));
-  const WasmEdgeInstance helpers(WasmEdge_ModuleInstanceCreate(ToWasmEdge("hybridserve")));
-  WasmEdge_FunctionInstanceContext* nothing =
-      WasmEdge_FunctionInstanceCreate(type.get(), DoNothing, nullptr, 0);
-  WasmEdge_ModuleInstanceAddFunction(helpers.get(), ToWasmEdge("nothing"), nothing);
-  const WasmEdgeAsync call(WasmEdge_ExecutorAsyncInvoke(executor.get(), nothing, nullptr, 0));
-  WasmEdge_AsyncWait(call.get());
   guest.calling = true;
-  if (run.mode == Mode::kInterpreter) guest.interrupt = [&] { WasmEdge_AsyncCancel(call.get()); };
+  if (run.mode == Mode::kInterpreter) guest.interrupt = [&executor] { executor.Stop(); };
   WasmEdge_Result ended{};
   bool no_start = false;
   const auto began = SteadyClock::now();
@@ -107,7 +92,7 @@ Result<RunResult> RunWithWasmEdgeWasi(const EngineOptions& options, const OwnWas
   });
   const auto now = SteadyClock::now();
   if (no_start) return Fail(Code::kInvalidArgument, "the module exports no function _start");
-  RunResult result = Judge(ended, guest, WasmEdge_ModuleInstanceWASIGetExitCode(wasi.get()));
+  RunResult result = JudgeRun(ended, guest, WasmEdge_ModuleInstanceWASIGetExitCode(wasi.get()));
   result.instantiate = duration_cast<nanoseconds>(instantiated - began);
   result.run = duration_cast<nanoseconds>(now - instantiated);
   result.peak_memory_bytes = guest.memory_used_bytes;

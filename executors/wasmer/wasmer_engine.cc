@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "executors/common/cpu_features.h"
+#include "executors/common/judge.h"
 #include "executors/wasmer/llvm_library.h"
 #include "executors/wasmer/running_guests.h"
 #include "executors/wasmer/wasmer_types.h"
@@ -44,7 +45,6 @@ class WasmerModule : public Module {
 
  private:
   static RunResult Execute(wasi::Wasi& wasi, hybridserve_wasmer_store* store);
-  static RunResult Judge(const char* failure, wasi::Wasi& wasi, bool refused);
 
   WasmerModulePtr module_;
   uint64_t memory_limit_bytes_;
@@ -64,14 +64,7 @@ RunResult WasmerModule::Run(wasi::Wasi& wasi) {
 }
 
 RunResult WasmerModule::Execute(wasi::Wasi& wasi, hybridserve_wasmer_store* store) {
-  switch (wasi.guard().Check()) {
-    case Stop::kCancelled:
-      return {.kind = OutcomeKind::kCancelled};
-    case Stop::kDeadline:
-      return {.kind = OutcomeKind::kDeadline};
-    case Stop::kNo:
-      break;
-  }
+  if (const auto end = EndOf(wasi.guard())) return {.kind = *end};
   const auto began = SteadyClock::now();
   WasmerText failure(hybridserve_wasmer_store_instantiate(store));
   const auto instantiated = SteadyClock::now();
@@ -83,31 +76,11 @@ RunResult WasmerModule::Execute(wasi::Wasi& wasi, hybridserve_wasmer_store* stor
     }
   }
   const auto ended = SteadyClock::now();
-  RunResult result = Judge(failure.get(), wasi, hybridserve_wasmer_store_usage(store).refused);
+  RunResult result = Judge(wasi, failure != nullptr, hybridserve_wasmer_store_usage(store).refused,
+                           [&failure] { return std::string(failure.get()); });
   result.instantiate = instantiated - began;
   result.run = ended - instantiated;
   return result;
-}
-
-RunResult WasmerModule::Judge(const char* failure, wasi::Wasi& wasi, bool refused) {
-  if (wasi.stop_reason() == wasi::StopReason::kExit) {
-    if (wasi.exit_code() == 0) return {.kind = OutcomeKind::kDone};
-    return {.kind = refused ? OutcomeKind::kMemoryLimit : OutcomeKind::kExit,
-            .exit_status = wasi.exit_code()};
-  }
-  if (wasi.stop_reason() == wasi::StopReason::kOutputLimit) {
-    return {.kind = OutcomeKind::kOutputLimit};
-  }
-  if (failure == nullptr) return {.kind = OutcomeKind::kDone};
-  switch (wasi.guard().Check()) {
-    case Stop::kCancelled:
-      return {.kind = OutcomeKind::kCancelled};
-    case Stop::kDeadline:
-      return {.kind = OutcomeKind::kDeadline};
-    case Stop::kNo:
-      break;
-  }
-  return {.kind = refused ? OutcomeKind::kMemoryLimit : OutcomeKind::kTrap, .message = failure};
 }
 
 class WasmerEngine : public Engine {

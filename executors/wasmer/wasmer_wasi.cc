@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "executors/common/judge.h"
 #include "executors/wasmer/wasmer_engine.h"
 #include "executors/wasmer/wasmer_types.h"
 
@@ -13,12 +14,6 @@ std::vector<hybridserve_wasmer_view> Views(const std::vector<std::string>& list)
   std::vector<hybridserve_wasmer_view> views;
   for (const std::string& text : list) views.push_back(View(text));
   return views;
-}
-
-RunResult Judge(const hybridserve_wasmer_ending& ending, const char* trap) {
-  if (trap != nullptr) return {.kind = OutcomeKind::kTrap, .message = trap};
-  if (ending.exit_status == 0) return {.kind = OutcomeKind::kDone};
-  return {.kind = OutcomeKind::kExit, .exit_status = ending.exit_status};
 }
 
 }  // namespace
@@ -47,7 +42,8 @@ Result<RunResult> RunWithWasmerWasi(const EngineOptions& options, const OwnWasiR
   const WasmerText error(hybridserve_wasmer_run_command(&command, &ending));
   if (error) return Fail(Code::kInvalidArgument, error.get());
   const WasmerText trap(ending.trap);
-  RunResult result = Judge(ending, trap.get());
+  RunResult result = trap ? RunResult{.kind = OutcomeKind::kTrap, .message = trap.get()}
+                          : ExitedWith(ending.exit_status);
   result.run = std::chrono::nanoseconds(ending.run_ns);
   return result;
 }

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "executors/common/cpu_features.h"
+#include "executors/common/judge.h"
 #include "executors/wasmtime/wasmtime_config.h"
 
 namespace hybridserve {
@@ -84,11 +85,6 @@ class WasmtimeModule : public Module {
   RunResult Run(wasi::Wasi& wasi) override;
 
  private:
-  struct Failure {
-    ErrorPtr error;
-    TrapPtr trap;
-  };
-  static RunResult Judge(const Failure& failure, wasi::Wasi& wasi, bool refused);
   RunResult Execute(wasi::Wasi& wasi, wasmtime_store_t* store, hybridserve_budget_t& budget);
 
   wasm_engine_t* engine_;
@@ -114,58 +110,33 @@ RunResult WasmtimeModule::Execute(wasi::Wasi& wasi, wasmtime_store_t* store,
   wasmtime_context_set_epoch_deadline(context, 1);
   // Looked at after the deadline is set: an interrupt that came before is seen here, a later one
   // moves the epoch.
-  Failure failure;
+  ErrorPtr error;
+  TrapPtr trapped;
   const auto began = SteadyClock::now();
-  switch (wasi.guard().Check()) {
-    case Stop::kCancelled: return {.kind = OutcomeKind::kCancelled};
-    case Stop::kDeadline: return {.kind = OutcomeKind::kDeadline};
-    case Stop::kNo: break;
-  }
+  if (const auto end = EndOf(wasi.guard())) return {.kind = *end};
 
   wasmtime_instance_t instance;
   wasm_trap_t* trap = nullptr;
-  failure.error.reset(
-      wasmtime_instance_pre_instantiate(instance_pre_.get(), context, &instance, &trap));
-  failure.trap.reset(trap);
+  error.reset(wasmtime_instance_pre_instantiate(instance_pre_.get(), context, &instance, &trap));
+  trapped.reset(trap);
   const auto instantiated = SteadyClock::now();
-  RunResult result;
-  if (!failure.error && !failure.trap) {
+  if (!error && !trapped) {
     wasmtime_extern_t start;
     if (!wasmtime_instance_export_get(context, &instance, "_start", 6, &start) ||
         start.kind != WASMTIME_EXTERN_FUNC) {
       return {.kind = OutcomeKind::kInternal, .message = "the module exports no function _start"};
     }
     trap = nullptr;
-    failure.error.reset(wasmtime_func_call_unchecked(context, &start.of.func, nullptr, 0, &trap));
-    failure.trap.reset(trap);
+    error.reset(wasmtime_func_call_unchecked(context, &start.of.func, nullptr, 0, &trap));
+    trapped.reset(trap);
   }
   const auto ended = SteadyClock::now();
-  result = Judge(failure, wasi, budget.refused);
+  RunResult result = Judge(wasi, error || trapped, budget.refused, [&error, &trapped] {
+    return Describe(error.get(), trapped.get(), kMaxTraceFrames);
+  });
   result.instantiate = instantiated - began;
   result.run = ended - instantiated;
   return result;
-}
-
-RunResult WasmtimeModule::Judge(const Failure& failure, wasi::Wasi& wasi, bool refused) {
-  if (wasi.stop_reason() == wasi::StopReason::kExit) {
-    if (wasi.exit_code() == 0) return {.kind = OutcomeKind::kDone};
-    return {.kind = refused ? OutcomeKind::kMemoryLimit : OutcomeKind::kExit,
-            .exit_status = wasi.exit_code()};
-  }
-  if (wasi.stop_reason() == wasi::StopReason::kOutputLimit) {
-    return {.kind = OutcomeKind::kOutputLimit};
-  }
-  switch (failure.trap == nullptr && failure.error == nullptr ? Stop::kNo : wasi.guard().Check()) {
-    case Stop::kCancelled:
-      return {.kind = OutcomeKind::kCancelled};
-    case Stop::kDeadline:
-      return {.kind = OutcomeKind::kDeadline};
-    case Stop::kNo:
-      break;
-  }
-  if (!failure.error && !failure.trap) return {.kind = OutcomeKind::kDone};
-  return {.kind = refused ? OutcomeKind::kMemoryLimit : OutcomeKind::kTrap,
-          .message = Describe(failure.error.get(), failure.trap.get(), kMaxTraceFrames)};
 }
 
 class WasmtimeEngine : public Engine {

@@ -7,17 +7,10 @@
 #include <string>
 #include <string_view>
 
+#include "base/deleter.h"
 #include "executors/wasmtime/shim.h"
 
 namespace hybridserve {
-
-template <auto kDelete>
-struct Deleter {
-  template <typename T>
-  void operator()(T* object) const {
-    kDelete(object);
-  }
-};
 
 using ConfigPtr = std::unique_ptr<wasm_config_t, Deleter<wasm_config_delete>>;
 using EnginePtr = std::unique_ptr<wasm_engine_t, Deleter<wasm_engine_delete>>;

@@ -1,12 +1,12 @@
 // One invocation with Wasmtime's own WASI, as its own command runs it.
 #include <vector>
 
+#include "executors/common/judge.h"
 #include "executors/wasmtime/wasmtime_config.h"
 #include "executors/wasmtime/wasmtime_engine.h"
 
 namespace hybridserve {
 namespace {
-
 
 using WasiConfigPtr = std::unique_ptr<wasi_config_t, Deleter<wasi_config_delete>>;
 
@@ -62,8 +62,7 @@ Result<ModulePtr> MakeModule(wasm_engine_t* engine, const OwnWasiRun& run) {
 RunResult Judge(const wasmtime_error_t* error, const wasm_trap_t* trap) {
   int status = 0;
   if (error != nullptr && wasmtime_error_exit_status(error, &status)) {
-    if (status == 0) return {.kind = OutcomeKind::kDone};
-    return {.kind = OutcomeKind::kExit, .exit_status = static_cast<uint32_t>(status)};
+    return ExitedWith(static_cast<uint32_t>(status));
   }
   if (error == nullptr && trap == nullptr) return {.kind = OutcomeKind::kDone};
   return {.kind = OutcomeKind::kTrap, .message = Describe(error, trap, kMaxTraceFrames)};

@@ -1,18 +1,20 @@
 """Engines of a node: each function runs in the one that it names, or the node's."""
 import json
 import subprocess
+import sys
 
-from node import BIN, Skip, deploy, node, write_function
+from node import BIN, ROOT, Skip, deploy, node, write_function
 
-INSTALLED = [engine for engine in ("wasmtime", "wasmer", "wasmedge") if (BIN / f"hybridserve-executor-{engine}").exists()]
+sys.path.append(str(ROOT / "bench"))
+from harness.executors import ENGINES, describe, program  # noqa: E402
+
+INSTALLED = [engine for engine in ENGINES if program(BIN, engine).exists()]
 ONLY_WASM = {"policy": {"default": "wasm-only"}}
 
 
 def compilers():
     for engine in INSTALLED:
-        described = json.loads(subprocess.run([BIN / f"hybridserve-executor-{engine}", "describe"], check=True,
-                                              capture_output=True).stdout)
-        for compiler in described["compilers"]:
+        for compiler in describe(program(BIN, engine))["compilers"]:
             yield engine, compiler["name"]
 
 
