@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.dont_write_bytecode = True
@@ -58,6 +59,7 @@ class Suite:
         self.bin_folder, self.scratch = bin_folder, scratch
         self.guests = Guests(ROOT / "build/conformance", bin_folder)
         self.codes = {}
+        self.code_locks = {}
         self.references = {}
 
     def guest(self, name):
@@ -84,10 +86,11 @@ class Suite:
     def code(self, case, target):
         """The AOT file that the verb `compile` makes, as a job of the node does."""
         key = (case.guest, target.engine, target.compiler)
-        if key not in self.codes:
-            path = self.scratch / "-".join(key).replace(".", "-")
-            compile_ahead(target.program, target.compiler, self.guest(case.guest), path)
-            self.codes[key] = path
+        with self.code_locks.setdefault(key, threading.Lock()):  # Cells run at once; each file is made once.
+            if key not in self.codes:
+                path = self.scratch / "-".join(key).replace(".", "-")
+                compile_ahead(target.program, target.compiler, self.guest(case.guest), path)
+                self.codes[key] = path
         return self.codes[key]
 
     def spoilt(self, case, target):
@@ -100,7 +103,8 @@ class Suite:
         words = [target.program, "run", "--compiler", target.compiler, "--mode", target.mode, "--wasi", target.wasi,
                  "--report", report, *case.options]
         if target.mode == "jit-cache":
-            cache = self.scratch / f"cache-{target.engine}-{target.compiler}"
+            # A case's own: Wasmer writes its cache in place, and cells run at once.
+            cache = self.scratch / f"cache-{target}-{case.name}"
             cache.mkdir(exist_ok=True)
             words += ["--cache", cache]
         if target.mode == "aot" and case.guest != "damaged":
