@@ -15,6 +15,10 @@ if(DEFINED ENV{XDG_CACHE_HOME})
 else()
   set(HS_CACHE "$ENV{HOME}/.cache/hybridserve")
 endif()
+# An engine that comes into the folder later is built from then on.
+if(EXISTS "${HS_CACHE}")
+  set_property(DIRECTORY ${CMAKE_SOURCE_DIR} APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${HS_CACHE}")
+endif()
 
 set(HS_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize= takes them (address,undefined or thread)")
 
