@@ -1,16 +1,11 @@
 #include "sandbox/container.h"
 
-#include <fcntl.h>
 #include <linux/sched.h>
-#include <netinet/in.h>
 #include <sched.h>
-#include <sys/socket.h>
 
 #include <array>
-#include <cstdlib>
 #include <string>
 
-#include "base/file.h"
 #include "base/log.h"
 #include "ipc/seqpacket.h"
 #include "ipc/wire.h"
@@ -23,28 +18,8 @@ namespace {
 constexpr uint32_t kWaitingPids = 8;  // Of a held sandbox: one process waits in it.
 constexpr uint64_t kWaitingMemoryBytes = 64u << 20;
 constexpr uint64_t kReadOnly = 1;  // MOUNT_ATTR_RDONLY
-constexpr int kListenQueue = 128;
 
-Result<UniqueFd> MakeSocket() {
-  UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!socket) return FailErrno("make a socket in the sandbox");
-  return socket;
-}
-
-Result<> Listen(int socket, uint16_t port) {
-  // Connections of a listener before this one may still hold the port.
-  const int on = 1;
-  ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::bind(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-      ::listen(socket, kListenQueue) != 0) {
-    return FailErrno("listen on port " + std::to_string(port) + " in the sandbox");
-  }
-  return {};
-}
+Error NoNetworkYet() { return {Code::kConflict, "the sandbox has no network yet"}; }
 
 }  // namespace
 
@@ -109,7 +84,7 @@ void Container::OnControl() {
     const auto code = static_cast<Code>(std::min<uint8_t>(in.Get<uint8_t>(), 13));
     Fail({code, std::string(in.GetString())});
   } else if (event == ContainerEvent::kHeld && state_ == State::kPreparing) {
-    auto network = OpenFile("/proc/" + std::to_string(child_.pid) + "/ns/net", O_RDONLY);
+    auto network = NetworkNamespace::Of(child_.pid);
     if (!network) return Fail(network.error());
     network_ = std::move(*network);
     state_ = State::kHeld;
@@ -133,37 +108,14 @@ Result<> Container::Start(const ContainerProgram& program, const CgroupLimits& l
   return {};
 }
 
-Result<> Container::InItsNetwork(const std::function<Result<>()>& work) {
-  if (!network_) return hybridserve::Fail(Code::kConflict, "the sandbox has no network yet");
-  TRY_ASSIGN(const UniqueFd own, OpenFile("/proc/self/ns/net", O_RDONLY));
-  if (::setns(network_.get(), CLONE_NEWNET) != 0) return FailErrno("enter the network namespace");
-  Result<> worked = work();
-  // Staying in a guest's network namespace would be worse than ending.
-  if (::setns(own.get(), CLONE_NEWNET) != 0) std::abort();
-  return worked;
+Result<std::vector<UniqueFd>> Container::MakeSockets(uint32_t count) const {
+  if (!network_) return tl::unexpected(NoNetworkYet());
+  return network_.MakeSockets(count);
 }
 
-Result<std::vector<UniqueFd>> Container::MakeSockets(uint32_t count) {
-  std::vector<UniqueFd> sockets;
-  const auto make = [&sockets, count]() -> Result<> {
-    for (uint32_t i = 0; i < count; ++i) {
-      TRY_ASSIGN(UniqueFd socket, MakeSocket());
-      sockets.push_back(std::move(socket));
-    }
-    return {};
-  };
-  TRY(InItsNetwork(make));
-  return sockets;
-}
-
-Result<UniqueFd> Container::MakeListener(uint16_t port) {
-  UniqueFd listener;
-  const auto make = [&listener, port]() -> Result<> {
-    TRY_ASSIGN(listener, MakeSocket());
-    return Listen(listener.get(), port);
-  };
-  TRY(InItsNetwork(make));
-  return listener;
+Result<UniqueFd> Container::MakeListener(uint16_t port) const {
+  if (!network_) return tl::unexpected(NoNetworkYet());
+  return network_.MakeListener(port);
 }
 
 void Container::Kill() {

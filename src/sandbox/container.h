@@ -15,7 +15,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <vector>
 
@@ -24,6 +23,7 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/container_program.h"
 #include "sandbox/id_range.h"
+#include "sandbox/network_namespace.h"
 #include "sandbox/process.h"
 #include "sandbox/seccomp.h"
 
@@ -58,11 +58,11 @@ class Container {
 
   /// `count` unconnected, non-blocking TCP sockets made in the container's network namespace. From
   /// kHeld on. Errors: kConflict it is not prepared yet.
-  Result<std::vector<UniqueFd>> MakeSockets(uint32_t count);
+  Result<std::vector<UniqueFd>> MakeSockets(uint32_t count) const;
 
   /// A listening, non-blocking TCP socket on 127.0.0.1:`port` in the container's network namespace.
   /// From kHeld on. Errors: kConflict it is not prepared yet, or something listens on the port.
-  Result<UniqueFd> MakeListener(uint16_t port);
+  Result<UniqueFd> MakeListener(uint16_t port) const;
 
   /// SIGKILL to everything inside, also in a frozen one. The child's pidfd tells when it is over.
   void Kill();
@@ -75,14 +75,13 @@ class Container {
   Container(std::unique_ptr<Cgroup> cgroup, IdRange range)
       : cgroup_(std::move(cgroup)), range_(std::move(range)) {}
   Result<> Begin(const BpfProgram& filter);
-  Result<> InItsNetwork(const std::function<Result<>()>& work);
   void Fail(Error error);
 
   std::unique_ptr<Cgroup> cgroup_;
   IdRange range_;
   Child child_;
   UniqueFd control_;
-  UniqueFd network_;
+  NetworkNamespace network_;
   State state_ = State::kPreparing;
   Error error_;
   bool launching_ = false;  ///< The inside has said that exec comes next.

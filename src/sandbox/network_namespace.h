@@ -1,0 +1,43 @@
+// NetworkNamespace: sockets made in the network namespace of a process.
+//
+// A socket belongs to the namespace in which it was made: its user need not be in there, and no
+// bridge, route or published port leads to it.
+//
+// Thread rule: the calling thread is in the other namespace while a socket is made; use it on one
+// that makes no other sockets meanwhile. Needs CAP_SYS_ADMIN over both namespaces.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace hybridserve::sandbox {
+
+class NetworkNamespace {
+ public:
+  NetworkNamespace() = default;
+  /// The namespace of process `pid`, which stays while this lives. Errors: kNotFound no such process.
+  static Result<NetworkNamespace> Of(pid_t pid);
+
+  explicit operator bool() const { return static_cast<bool>(fd_); }
+
+  /// `count` unconnected, non-blocking TCP sockets.
+  [[nodiscard]] Result<std::vector<UniqueFd>> MakeSockets(uint32_t count) const;
+  /// A listening, non-blocking TCP socket on 127.0.0.1:`port`.
+  /// Errors: kConflict something listens on the port.
+  [[nodiscard]] Result<UniqueFd> MakeListener(uint16_t port) const;
+  /// Gives the loopback interface its address, as a new namespace needs it.
+  [[nodiscard]] Result<> RaiseLoopback() const;
+
+ private:
+  [[nodiscard]] Result<> Inside(const std::function<Result<>()>& work) const;
+
+  UniqueFd fd_;
+};
+
+}  // namespace hybridserve::sandbox
