@@ -1,7 +1,8 @@
-// ContainerRuntime: what starts, reaches and ends containers. One implementation a folder: native/
-// (our sandbox, through the launcher), fake/ (tests); all pass tests of runtime_conformance.h.
+// ContainerRuntime: what starts, reaches and ends containers. SandboxRuntime (sandbox_runtime.h) is
+// the real one, over the launcher or an agent; fake/ serves tests. All pass runtime_conformance.h.
 //
-// Lifetime of a container: Create (held: nothing of the app runs) → Start (running) → Destroy.
+// Lifetime of a container: Create (held: nothing of the app runs) → Start (running ⇄ frozen) →
+// Destroy.
 //
 // Thread rule: the event loop's thread only.
 #pragma once
@@ -12,9 +13,10 @@
 #include <string>
 #include <vector>
 
+#include "base/awaitable.h"
 #include "base/ids.h"
 #include "base/unique_fd.h"
-#include "launcher/client.h"
+#include "launcher/messages.h"
 
 namespace hybridserve {
 
@@ -51,6 +53,12 @@ class ContainerRuntime {
   /// container's program connects to there can be accepted from it. 1024..65535.
   /// Errors: kConflict something listens there already; kNotFound no such container.
   virtual Awaitable<UniqueFd> Listen(ContainerId id, uint16_t port) = 0;
+  /// Stops every process of a running container where it is; its listeners still take connections,
+  /// and what is sent waits. Idempotent. Errors: kNotFound; kTimeout it cannot be stopped now, and
+  /// runs on; kUnsupported this runtime cannot.
+  virtual Awaitable<> Freeze(ContainerId id) = 0;
+  /// Lets it go on. Idempotent. Errors: kNotFound.
+  virtual Awaitable<> Thaw(ContainerId id) = 0;
   virtual Awaitable<SandboxUsage> Stats(ContainerId id) = 0;
   /// Idempotent; leaves nothing.
   virtual Awaitable<> Destroy(ContainerId id) = 0;

@@ -258,6 +258,8 @@ TEST_P(RuntimeConformance, UnknownContainersAreNotFound) {
   EXPECT_EQ(Start(id, ConformanceProgram::kServes).error().code, Code::kNotFound);
   EXPECT_EQ(ConnectOnce(id).error().code, Code::kNotFound);
   EXPECT_EQ(loop().Await(runtime().Stats(id)).error().code, Code::kNotFound);
+  EXPECT_EQ(loop().Await(runtime().Freeze(id)).error().code, Code::kNotFound);
+  EXPECT_EQ(loop().Await(runtime().Thaw(id)).error().code, Code::kNotFound);
   EXPECT_TRUE(loop().Await(runtime().Destroy(id)));
 }
 
@@ -317,6 +319,37 @@ TEST_P(RuntimeConformance, WhatAContainerConnectsToIsAcceptedOutside) {
   EXPECT_EQ(std::string_view(bytes, *size), "knock");
   EXPECT_EQ(loop().Await(runtime().Listen(ContainerId{123456789}, 3128)).error().code,
             Code::kNotFound);
+}
+
+TEST_P(RuntimeConformance, AFrozenContainerTakesConnectionsAndAnswersOnceItIsThawed) {
+  const ContainerId id = Run(ConformanceProgram::kServes);
+  Connect(id).Reset();
+  const Result<> frozen = loop().Await(runtime().Freeze(id));
+  if (!frozen && frozen.error().code == Code::kUnsupported) GTEST_SKIP() << frozen.error().message;
+  ASSERT_TRUE(frozen) << frozen.error().message;
+  EXPECT_TRUE(loop().Await(runtime().Freeze(id))) << "a second time is no error";
+  Connection connection(loop().executor(), Connect(id));
+  auto answer = loop().Start(Ask(connection));
+  loop().Settle();
+  EXPECT_FALSE(answer.done());
+  EXPECT_TRUE(loop().Await(runtime().Stats(id)));
+  ASSERT_TRUE(loop().Await(runtime().Thaw(id)));
+  EXPECT_TRUE(loop().Await(runtime().Thaw(id))) << "a second time is no error";
+  loop().RunUntil([&answer] { return answer.done(); });
+  EXPECT_THAT(answer.result().value_or(""), testing::EndsWith("hello"));
+  EXPECT_TRUE(exits_.empty());
+}
+
+TEST_P(RuntimeConformance, AFrozenContainerCanBeDestroyed) {
+  const ContainerId id = Run(ConformanceProgram::kServes);
+  Connect(id).Reset();
+  const Result<> frozen = loop().Await(runtime().Freeze(id));
+  if (!frozen && frozen.error().code == Code::kUnsupported) GTEST_SKIP() << frozen.error().message;
+  ASSERT_TRUE(frozen) << frozen.error().message;
+  ASSERT_TRUE(loop().Await(runtime().Destroy(id)));
+  Log();  // ends
+  loop().Settle();
+  EXPECT_TRUE(exits_.empty());
 }
 
 TEST_P(RuntimeConformance, StatsMeasureARunningContainer) {

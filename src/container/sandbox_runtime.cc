@@ -1,4 +1,4 @@
-#include "container/native/native_runtime.h"
+#include "container/sandbox_runtime.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -61,14 +61,14 @@ asio::awaitable<void> WaitForConnect(asio::any_io_executor executor, int socket)
 
 }  // namespace
 
-std::string NativeLabel(uint16_t port, std::string_view label) {
+std::string RuntimeLabel(uint16_t port, std::string_view label) {
   return std::to_string(port) + "/" + std::string(label);
 }
 
-std::optional<ParsedNativeLabel> ParseNativeLabel(std::string_view text) {
+std::optional<ParsedRuntimeLabel> ParseRuntimeLabel(std::string_view text) {
   const size_t slash = text.find('/');
   if (slash == std::string_view::npos) return std::nullopt;
-  ParsedNativeLabel parsed;
+  ParsedRuntimeLabel parsed;
   const char* const end = text.data() + slash;
   const auto [stop, error] = std::from_chars(text.data(), end, parsed.port);
   if (error != std::errc() || stop != end || parsed.port == 0) return std::nullopt;
@@ -76,42 +76,42 @@ std::optional<ParsedNativeLabel> ParseNativeLabel(std::string_view text) {
   return parsed;
 }
 
-NativeRuntime::NativeRuntime(asio::any_io_executor executor, LauncherClient& launcher)
-    : executor_(std::move(executor)), launcher_(launcher) {}
+SandboxRuntime::SandboxRuntime(asio::any_io_executor executor, SandboxHost& host, std::string name)
+    : executor_(std::move(executor)), host_(host), name_(std::move(name)) {}
 
-void NativeRuntime::OnExit(std::function<void(const SandboxExit&)> handler) {
+void SandboxRuntime::OnExit(std::function<void(const SandboxExit&)> handler) {
   on_exit_ = std::move(handler);
 }
 
-void NativeRuntime::OnSandboxExit(const SandboxExit& exit) {
+void SandboxRuntime::OnSandboxExit(const SandboxExit& exit) {
   if (running_.erase(exit.id) > 0 && on_exit_) on_exit_(exit);
 }
 
-Awaitable<ContainerId> NativeRuntime::Create() {
-  Result<ContainerId> id = co_await launcher_.CreateSandbox();
+Awaitable<ContainerId> SandboxRuntime::Create() {
+  Result<ContainerId> id = co_await host_.CreateSandbox();
   co_return id;
 }
 
-Awaitable<UniqueFd> NativeRuntime::Start(ContainerId id, ContainerSpec spec) {
+Awaitable<UniqueFd> SandboxRuntime::Start(ContainerId id, ContainerSpec spec) {
   if (running_.contains(id)) {
     co_return Fail(Code::kConflict,
                    "container " + std::to_string(id.value) + " was started before");
   }
   spec.sandbox.environment["PORT"] = std::to_string(spec.port);
-  spec.sandbox.label = NativeLabel(spec.port, spec.sandbox.label);
-  // Before the launcher is asked: the program's end may be heard of before its start is.
+  spec.sandbox.label = RuntimeLabel(spec.port, spec.sandbox.label);
+  // Before the host is asked: the program's end may be heard of before its start is.
   running_[id].port = spec.port;
-  Result<UniqueFd> log = co_await launcher_.StartSandbox(id, std::move(spec.sandbox));
+  Result<UniqueFd> log = co_await host_.StartSandbox(id, std::move(spec.sandbox));
   if (!log) running_.erase(id);
   co_return log;
 }
 
-Awaitable<UniqueFd> NativeRuntime::TakeSocket(ContainerId id) {
+Awaitable<UniqueFd> SandboxRuntime::TakeSocket(ContainerId id) {
   auto found = running_.find(id);
   if (found == running_.end()) co_return tl::unexpected(NoSuch(id));
   if (found->second.sockets.empty()) {
     CO_TRY_ASSIGN(std::vector<UniqueFd> sockets,
-                  co_await launcher_.MakeSockets(id, kSocketsAtOnce));
+                  co_await host_.MakeSockets(id, kSocketsAtOnce));
     found = running_.find(id);
     if (found == running_.end()) co_return tl::unexpected(NoSuch(id));
     for (UniqueFd& socket : sockets) found->second.sockets.push_back(std::move(socket));
@@ -121,7 +121,7 @@ Awaitable<UniqueFd> NativeRuntime::TakeSocket(ContainerId id) {
   co_return socket;
 }
 
-Awaitable<UniqueFd> NativeRuntime::Connect(ContainerId id) {
+Awaitable<UniqueFd> SandboxRuntime::Connect(ContainerId id) {
   CO_TRY_ASSIGN(UniqueFd socket, co_await TakeSocket(id));
   uint16_t port = 0;
   if (const auto found = running_.find(id); found != running_.end()) port = found->second.port;
@@ -152,32 +152,42 @@ Awaitable<UniqueFd> NativeRuntime::Connect(ContainerId id) {
   co_return FailErrno("connect to " + where);
 }
 
-Awaitable<UniqueFd> NativeRuntime::Listen(ContainerId id, uint16_t port) {
-  Result<UniqueFd> listener = co_await launcher_.MakeListener(id, port);
+Awaitable<UniqueFd> SandboxRuntime::Listen(ContainerId id, uint16_t port) {
+  Result<UniqueFd> listener = co_await host_.MakeListener(id, port);
   co_return listener;
 }
 
-Awaitable<SandboxUsage> NativeRuntime::Stats(ContainerId id) {
-  Result<SandboxUsage> usage = co_await launcher_.Stats(id);
+Awaitable<> SandboxRuntime::Freeze(ContainerId id) {
+  Result<> frozen = co_await host_.FreezeSandbox(id);
+  co_return frozen;
+}
+
+Awaitable<> SandboxRuntime::Thaw(ContainerId id) {
+  Result<> thawed = co_await host_.ThawSandbox(id);
+  co_return thawed;
+}
+
+Awaitable<SandboxUsage> SandboxRuntime::Stats(ContainerId id) {
+  Result<SandboxUsage> usage = co_await host_.Stats(id);
   co_return usage;
 }
 
-Awaitable<> NativeRuntime::Destroy(ContainerId id) {
+Awaitable<> SandboxRuntime::Destroy(ContainerId id) {
   // Its sockets, too, would keep its network namespace.
   running_.erase(id);
-  Result<> destroyed = co_await launcher_.DestroySandbox(id);
+  Result<> destroyed = co_await host_.DestroySandbox(id);
   co_return destroyed;
 }
 
-Awaitable<std::vector<AdoptedContainer>> NativeRuntime::List() {
-  CO_TRY_ASSIGN(std::vector<AdoptedSandbox> sandboxes, co_await launcher_.List());
+Awaitable<std::vector<AdoptedContainer>> SandboxRuntime::List() {
+  CO_TRY_ASSIGN(std::vector<AdoptedSandbox> sandboxes, co_await host_.List());
   std::vector<AdoptedContainer> adopted;
   for (AdoptedSandbox& sandbox : sandboxes) {
     AdoptedContainer container;
     container.id = sandbox.id;
     container.log = std::move(sandbox.log);
     // One that was created and not started has no label: nobody will know it.
-    if (std::optional<ParsedNativeLabel> parsed = ParseNativeLabel(sandbox.label)) {
+    if (std::optional<ParsedRuntimeLabel> parsed = ParseRuntimeLabel(sandbox.label)) {
       container.label = std::move(parsed->label);
       running_[sandbox.id].port = parsed->port;
     }

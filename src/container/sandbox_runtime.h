@@ -1,8 +1,9 @@
-// NativeRuntime: the ContainerRuntime over our own sandboxes, through the launcher.
+// SandboxRuntime: the ContainerRuntime over whoever holds the containers: the launcher, or an agent
+// before a runtime of the operator's.
 //
-// The launcher keeps the held sandboxes; Create takes one. A connection is a TCP socket that the
-// launcher made inside the container's network namespace: they are asked for a few at a time, so
-// that most connections need no call to the launcher, and a refused one serves again.
+// The host keeps held sandboxes; Create takes one. A connection is a TCP socket that the host made
+// inside the container's network namespace: they are asked for a few at a time, so that most
+// connections need no call to the host, and a refused one serves again.
 //
 // Thread rule: the event loop's thread only.
 #pragma once
@@ -16,22 +17,26 @@
 #include <vector>
 
 #include "container/runtime.h"
-#include "launcher/client.h"
+#include "launcher/sandbox_host.h"
 
 namespace hybridserve {
 
-class NativeRuntime : public ContainerRuntime {
+class SandboxRuntime : public ContainerRuntime {
  public:
-  /// `launcher` outlives the runtime; its sandbox_exited events go to OnSandboxExit.
-  NativeRuntime(boost::asio::any_io_executor executor, LauncherClient& launcher);
+  /// `host` outlives the runtime; its sandbox_exited events go to OnSandboxExit. `name` is what
+  /// people call it: "native", "docker".
+  SandboxRuntime(boost::asio::any_io_executor executor, SandboxHost& host,
+                 std::string name);
 
   void OnSandboxExit(const SandboxExit& exit);
 
-  [[nodiscard]] std::string_view name() const override { return "native"; }
+  [[nodiscard]] std::string_view name() const override { return name_; }
   Awaitable<ContainerId> Create() override;
   Awaitable<UniqueFd> Start(ContainerId id, ContainerSpec spec) override;
   Awaitable<UniqueFd> Connect(ContainerId id) override;
   Awaitable<UniqueFd> Listen(ContainerId id, uint16_t port) override;
+  Awaitable<> Freeze(ContainerId id) override;
+  Awaitable<> Thaw(ContainerId id) override;
   Awaitable<SandboxUsage> Stats(ContainerId id) override;
   Awaitable<> Destroy(ContainerId id) override;
   Awaitable<std::vector<AdoptedContainer>> List() override;
@@ -46,20 +51,21 @@ class NativeRuntime : public ContainerRuntime {
   Awaitable<UniqueFd> TakeSocket(ContainerId id);
 
   boost::asio::any_io_executor executor_;
-  LauncherClient& launcher_;
+  SandboxHost& host_;
+  std::string name_;
   std::function<void(const SandboxExit&)> on_exit_;
   std::unordered_map<ContainerId, Container> running_;
 };
 
-/// The label under which the launcher keeps a container: it must bring back the port after a
+/// The label under which the host keeps a container: it must bring back the port after a
 /// restart. "8080/NAME@REVISION".
-std::string NativeLabel(uint16_t port, std::string_view label);
+std::string RuntimeLabel(uint16_t port, std::string_view label);
 
-struct ParsedNativeLabel {
+struct ParsedRuntimeLabel {
   uint16_t port = 0;
   std::string label;
 };
-/// Nothing when `text` was not made by NativeLabel.
-std::optional<ParsedNativeLabel> ParseNativeLabel(std::string_view text);
+/// Nothing when `text` was not made by RuntimeLabel.
+std::optional<ParsedRuntimeLabel> ParseRuntimeLabel(std::string_view text);
 
 }  // namespace hybridserve

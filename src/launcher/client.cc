@@ -317,6 +317,18 @@ Awaitable<UniqueFd> LauncherClient::MakeListener(ContainerId id, uint16_t port) 
   co_return std::move(reply->fds[0]);
 }
 
+Awaitable<> LauncherClient::FreezeSandbox(ContainerId id) {
+  ipc::Writer body;
+  body.Put(id.value);
+  co_return Plain(co_await Ask(impl_, Verb::kFreezeSandbox, body.Take(), std::vector<int>()));
+}
+
+Awaitable<> LauncherClient::ThawSandbox(ContainerId id) {
+  ipc::Writer body;
+  body.Put(id.value);
+  co_return Plain(co_await Ask(impl_, Verb::kThawSandbox, body.Take(), std::vector<int>()));
+}
+
 Awaitable<SandboxUsage> LauncherClient::Stats(ContainerId id) {
   ipc::Writer body;
   body.Put(id.value);

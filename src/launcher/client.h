@@ -21,10 +21,11 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "launcher/messages.h"
+#include "launcher/sandbox_host.h"
 
 namespace hybridserve {
 
-class LauncherClient {
+class LauncherClient : public SandboxHost {
  public:
   struct Events {
     std::function<void(ExecutorId, int status)> executor_exited;
@@ -34,7 +35,7 @@ class LauncherClient {
 
   /// `socket` is the SEQPACKET the launcher handed over at start.
   LauncherClient(boost::asio::any_io_executor executor, UniqueFd socket, Events events);
-  ~LauncherClient();
+  ~LauncherClient() override;
 
   Awaitable<LauncherAbilities> Hello();
   /// The server serves: should it die from now on, the launcher starts it again at once.
@@ -53,20 +54,16 @@ class LauncherClient {
   Awaitable<UnpackedImage> UnpackImage(int archive, Digest archive_digest);
   Awaitable<> RemoveImage(Digest image);
 
-  /// A generic sandbox: every namespace and cgroup done, nothing of a function in it.
-  Awaitable<ContainerId> CreateSandbox();
-  /// Gives a created sandbox its root file system and runs the program. The descriptor is the read
-  /// end of its stdout and stderr.
-  Awaitable<UniqueFd> StartSandbox(ContainerId id, SandboxSpec spec);
-  /// `count` (1..8) unconnected, non-blocking TCP sockets made in the sandbox's network namespace.
-  Awaitable<std::vector<UniqueFd>> MakeSockets(ContainerId id, uint32_t count);
-  /// A listening, non-blocking TCP socket on 127.0.0.1:`port` (1024 and above) in the sandbox's
-  /// network namespace. Errors: kConflict something listens there already; kNotFound.
-  Awaitable<UniqueFd> MakeListener(ContainerId id, uint16_t port);
-  Awaitable<SandboxUsage> Stats(ContainerId id);
-  /// Kills everything in it and removes every trace. Idempotent.
-  Awaitable<> DestroySandbox(ContainerId id);
-  Awaitable<std::vector<AdoptedSandbox>> List();
+  // SandboxHost: our own sandboxes.
+  Awaitable<ContainerId> CreateSandbox() override;
+  Awaitable<UniqueFd> StartSandbox(ContainerId id, SandboxSpec spec) override;
+  Awaitable<std::vector<UniqueFd>> MakeSockets(ContainerId id, uint32_t count) override;
+  Awaitable<UniqueFd> MakeListener(ContainerId id, uint16_t port) override;
+  Awaitable<> FreezeSandbox(ContainerId id) override;
+  Awaitable<> ThawSandbox(ContainerId id) override;
+  Awaitable<SandboxUsage> Stats(ContainerId id) override;
+  Awaitable<> DestroySandbox(ContainerId id) override;
+  Awaitable<std::vector<AdoptedSandbox>> List() override;
 
   /// A descriptor of a host folder as a mount of its own, for one executor: nothing above it can be
   /// reached through it. Refused unless the node's configuration, as the launcher read it, allows

@@ -190,6 +190,14 @@ void Node::Do(Asker asker, const MakeListenerRequest& request, std::vector<Uniqu
   Answer(asker, std::string(), OneFd(std::move(*listener)));
 }
 
+void Node::Do(Asker asker, const FreezeSandboxRequest& request, std::vector<UniqueFd>&) {
+  Answer(asker, Empty(sandboxes_.Freeze(request.id)));
+}
+
+void Node::Do(Asker asker, const ThawSandboxRequest& request, std::vector<UniqueFd>&) {
+  Answer(asker, Empty(sandboxes_.Thaw(request.id)));
+}
+
 void Node::Do(Asker asker, const StatsRequest& request, std::vector<UniqueFd>&) {
   Answer(asker, Encoded(sandboxes_.Stats(request.id)));
 }

@@ -40,6 +40,8 @@ enum class Verb : uint16_t {
   kOpenFolder,
   kReady,
   kMakeListener,
+  kFreezeSandbox,
+  kThawSandbox,
   kAnswer = 100,
   kExecutorExited,
   kSandboxExited,

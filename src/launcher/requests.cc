@@ -227,6 +227,10 @@ Result<RequestBody> DecodeBody(Verb verb, ipc::Reader& reader) {
       return ReadyRequest{};
     case Verb::kMakeListener:
       return Get<MakeListenerRequest>(reader);
+    case Verb::kFreezeSandbox:
+      return FreezeSandboxRequest{GetId<ContainerId>(reader)};
+    case Verb::kThawSandbox:
+      return ThawSandboxRequest{GetId<ContainerId>(reader)};
     default:
       return Refuse("the verb " + std::to_string(static_cast<int>(verb)) + " is unknown");
   }

@@ -38,6 +38,12 @@ struct StartSandboxRequest {
 struct StatsRequest {
   ContainerId id;
 };
+struct FreezeSandboxRequest {
+  ContainerId id;
+};
+struct ThawSandboxRequest {
+  ContainerId id;
+};
 struct DestroySandboxRequest {
   ContainerId id;
 };
@@ -50,7 +56,7 @@ using RequestBody =
     std::variant<HelloRequest, ExecutorSpec, KillExecutorRequest, JobSpec, UnpackImageRequest,
                  RemoveImageRequest, CreateSandboxRequest, StartSandboxRequest, MakeSocketsRequest,
                  StatsRequest, DestroySandboxRequest, ListRequest, OpenFolderRequest,
-                 ReadyRequest, MakeListenerRequest>;
+                 ReadyRequest, MakeListenerRequest, FreezeSandboxRequest, ThawSandboxRequest>;
 
 /// Decodes the body of a request whose header is read, and checks every value. `fds` is how many
 /// descriptors came with it.

@@ -201,6 +201,23 @@ Result<UniqueFd> Sandboxes::MakeListener(ContainerId id, uint16_t port) {
   return entry->container->MakeListener(port);
 }
 
+Result<> Sandboxes::Freeze(ContainerId id) {
+  TRY_ASSIGN(Entry* const entry, Find(id));
+  if (!entry->running) {
+    return Fail(Code::kConflict,
+                "the sandbox " + std::to_string(id.value) + " does not run: it cannot be frozen");
+  }
+  sandbox::Cgroup& cgroup = entry->container->cgroup();
+  Result<> frozen = cgroup.Freeze();
+  if (!frozen) (void)cgroup.Thaw();
+  return frozen;
+}
+
+Result<> Sandboxes::Thaw(ContainerId id) {
+  TRY_ASSIGN(Entry* const entry, Find(id));
+  return entry->running ? entry->container->cgroup().Thaw() : Result<>();
+}
+
 Result<SandboxUsage> Sandboxes::Stats(ContainerId id) {
   TRY_ASSIGN(Entry* const entry, Find(id));
   TRY_ASSIGN(const sandbox::CgroupUsage usage, entry->container->cgroup().Usage());

@@ -45,6 +45,10 @@ class Sandboxes {
   void Start(ContainerId id, SandboxSpec spec, std::function<void(Result<UniqueFd>)> done);
   Result<std::vector<UniqueFd>> MakeSockets(ContainerId id, uint32_t count);
   Result<UniqueFd> MakeListener(ContainerId id, uint16_t port);
+  /// Of a running one. Errors: kNotFound; kConflict it does not run; kTimeout it cannot be stopped
+  /// now, and runs on.
+  Result<> Freeze(ContainerId id);
+  Result<> Thaw(ContainerId id);
   Result<SandboxUsage> Stats(ContainerId id);
   void Destroy(ContainerId id, std::function<void(Result<>)> done);
   /// Those after `after`, at most a page (ipc::kMaxFds), in the order of their ids.

@@ -39,6 +39,9 @@ struct CgroupUsage {
   uint32_t processes = 0;
 };
 
+/// What stops or goes on does so within a tenth of this, unless it waits for a disk.
+inline constexpr std::chrono::milliseconds kFreezePatience{50};
+
 class Cgroup {
  public:
   virtual ~Cgroup() = default;
@@ -55,7 +58,7 @@ class Cgroup {
   /// How often the kernel killed a process here for want of memory.
   virtual uint64_t OomKills() = 0;
 
-  /// Returns once every process is stopped. Errors: kTimeout after a second.
+  /// Returns once every process is stopped. Errors: kTimeout after kFreezePatience; then Thaw.
   virtual Result<> Freeze() = 0;
   virtual Result<> Thaw() = 0;
   /// SIGKILL to every process, also in a frozen group. They may still be ending on return.

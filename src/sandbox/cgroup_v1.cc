@@ -109,7 +109,7 @@ class V1Group final : public Cgroup {
   // FREEZING becomes FROZEN only when the file is read or written again.
   Result<> SetState(std::string_view state) {
     TRY(WriteControl(fd(kFreezer), "freezer.state", state));
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+    const auto deadline = std::chrono::steady_clock::now() + kFreezePatience;
     while (true) {
       TRY_ASSIGN(const std::string now, ReadControl(fd(kFreezer), "freezer.state"));
       if (now.starts_with(state)) return {};

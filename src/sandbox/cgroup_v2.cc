@@ -95,7 +95,7 @@ class V2Group final : public Cgroup {
   // Waits until a key of cgroup.events has this value: the kernel raises POLLPRI at each change.
   Result<> WaitFor(std::string_view key, uint64_t value) {
     const UniqueFd events(::openat(folder_.get(), "cgroup.events", O_RDONLY | O_CLOEXEC));
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+    const auto deadline = std::chrono::steady_clock::now() + kFreezePatience;
     while (ReadKeyed(folder_.get(), "cgroup.events", key) != value) {
       if (std::chrono::steady_clock::now() > deadline) {
         return Fail(Code::kTimeout, "the cgroup " + path_.string() + " did not become " +

@@ -22,7 +22,7 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "container/native/native_runtime.h"
+#include "container/sandbox_runtime.h"
 #include "container/warm_pool.h"
 #include "egress/proxy.h"
 #include "function/keys.h"
@@ -133,7 +133,7 @@ struct Node::Impl {
   std::shared_ptr<KeyFile> admin_tokens;                // nullptr: no TCP.
   std::optional<Proxy> proxy;
   std::optional<ExecutorPool> wasm;
-  std::optional<NativeRuntime> runtime;
+  std::optional<SandboxRuntime> runtime;
   std::optional<WarmPool> containers;
   std::optional<Router> router;
   std::optional<Gateway> gateway;
@@ -214,7 +214,7 @@ void Node::Impl::MakeWasm() {
 }
 
 void Node::Impl::MakeContainers() {
-  runtime.emplace(executor, launcher);
+  runtime.emplace(executor, launcher, "native");
   PoolOptions options;
   options.boots = config.boots;
   options.max_containers = config.max_containers;

@@ -52,6 +52,13 @@ asio::awaitable<bool> ReadChunks(FakeSocket& socket, std::string& buffer, std::s
   }
 }
 
+// What a container and the coroutines of its connections share.
+struct Freezer {
+  explicit Freezer(const asio::any_io_executor& executor) : thawed(executor) {}
+  bool frozen = false;
+  Event thawed;
+};
+
 }  // namespace
 
 struct FakeRuntime::Container {
@@ -61,6 +68,7 @@ struct FakeRuntime::Container {
   FakeProgram program;
   bool running = false;
   bool listening = false;
+  std::shared_ptr<Freezer> freezer;  // shared with the coroutines that serve its connections
   UniqueFd log;                                      // the program's end
   std::vector<std::shared_ptr<FakeSocket>> sockets;  // shared with the coroutines that serve them
   Clock::Ticket listen_later;
@@ -115,13 +123,15 @@ asio::awaitable<std::optional<FakeRequest>> ReadFakeRequest(FakeSocket& socket,
 
 namespace {
 
-asio::awaitable<void> ServeConnection(std::shared_ptr<FakeSocket> socket, FakeProgram program) {
+asio::awaitable<void> ServeConnection(std::shared_ptr<FakeSocket> socket, FakeProgram program,
+                                      std::shared_ptr<Freezer> freezer) {
   if (program.serve) {
     co_await program.serve(*socket);
   } else {
     std::string buffer;
     for (;;) {
       const std::optional<FakeRequest> request = co_await ReadFakeRequest(*socket, buffer);
+      while (freezer->frozen) co_await freezer->thawed.Wait();
       if (!request) break;
       const std::string answer = program.answer ? program.answer(*request) : FakeAnswer("hello");
       const auto [error, size] =
@@ -160,6 +170,7 @@ Awaitable<ContainerId> FakeRuntime::Create() {
   if (create_error) co_return tl::unexpected(*create_error);
   auto container = std::make_shared<Container>();
   container->id = ContainerId{next_id_++};
+  container->freezer = std::make_shared<Freezer>(executor_);
   const ContainerId id = container->id;
   containers_.emplace(id, std::move(container));
   ++created_;
@@ -227,7 +238,9 @@ Awaitable<UniqueFd> FakeRuntime::Connect(ContainerId id) {
   auto socket = std::make_shared<FakeSocket>(executor_, asio::local::stream_protocol(), ends[0]);
   container->sockets.push_back(socket);
   ++connects_;
-  asio::co_spawn(executor_, ServeConnection(std::move(socket), container->program), asio::detached);
+  asio::co_spawn(executor_,
+                 ServeConnection(std::move(socket), container->program, container->freezer),
+                 asio::detached);
   co_return theirs;
 }
 
@@ -259,6 +272,33 @@ UniqueFd FakeRuntime::Dial(ContainerId id, uint16_t port) const {
   UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0) return {};
   return socket;
+}
+
+Awaitable<> FakeRuntime::Freeze(ContainerId id) {
+  co_await Pause(std::chrono::microseconds(0));
+  Container* container = Find(id);
+  if (container == nullptr || !container->running) {
+    co_return Fail(Code::kNotFound, "no running container " + std::to_string(id.value));
+  }
+  if (freeze_error) co_return tl::unexpected(*freeze_error);
+  container->freezer->frozen = true;
+  co_return Result<>{};
+}
+
+Awaitable<> FakeRuntime::Thaw(ContainerId id) {
+  co_await Pause(std::chrono::microseconds(0));
+  Container* container = Find(id);
+  if (container == nullptr || !container->running) {
+    co_return Fail(Code::kNotFound, "no running container " + std::to_string(id.value));
+  }
+  container->freezer->frozen = false;
+  container->freezer->thawed.Set();
+  co_return Result<>{};
+}
+
+bool FakeRuntime::frozen(ContainerId id) const {
+  const Container* container = Find(id);
+  return container != nullptr && container->freezer->frozen;
 }
 
 Awaitable<SandboxUsage> FakeRuntime::Stats(ContainerId id) {
@@ -304,6 +344,8 @@ void FakeRuntime::OnExit(std::function<void(const SandboxExit&)> handler) {
 
 void FakeRuntime::EndProcess(Container& container) {
   container.running = container.listening = false;
+  container.freezer->frozen = false;
+  container.freezer->thawed.Set();
   container.listen_later.Cancel();
   container.exit_later.Cancel();
   container.CloseSockets();
@@ -341,6 +383,7 @@ void FakeRuntime::WriteLog(ContainerId id, std::string_view text) {
 ContainerId FakeRuntime::AddSurvivor(ContainerSpec spec) {
   auto container = std::make_shared<Container>();
   container->id = ContainerId{next_id_++};
+  container->freezer = std::make_shared<Freezer>(executor_);
   const ContainerId id = container->id;
   Container& added = *containers_.emplace(id, std::move(container)).first->second;
   (void)Run(added, std::move(spec));

@@ -71,6 +71,7 @@ class FakeRuntime : public ContainerRuntime {
   std::optional<Error> create_error;   ///< Create fails so.
   std::optional<Error> start_error;    ///< Start fails so.
   std::optional<Error> destroy_error;  ///< Destroy fails so, and destroys nevertheless.
+  std::optional<Error> freeze_error;   ///< Freeze fails so.
   std::chrono::microseconds create_time{0};
   std::chrono::microseconds destroy_time{0};
   /// A started container ends by itself, now.
@@ -91,6 +92,7 @@ class FakeRuntime : public ContainerRuntime {
   [[nodiscard]] size_t created() const { return created_; }
   [[nodiscard]] size_t connects() const { return connects_; }  ///< That succeeded.
   [[nodiscard]] size_t open_connections(ContainerId id) const;
+  [[nodiscard]] bool frozen(ContainerId id) const;
   [[nodiscard]] std::vector<ContainerId> ids() const;
   [[nodiscard]] const ContainerSpec* Spec(ContainerId id) const;
 
@@ -100,6 +102,8 @@ class FakeRuntime : public ContainerRuntime {
   Awaitable<UniqueFd> Start(ContainerId id, ContainerSpec spec) override;
   Awaitable<UniqueFd> Connect(ContainerId id) override;
   Awaitable<UniqueFd> Listen(ContainerId id, uint16_t port) override;
+  Awaitable<> Freeze(ContainerId id) override;
+  Awaitable<> Thaw(ContainerId id) override;
   Awaitable<SandboxUsage> Stats(ContainerId id) override;
   Awaitable<> Destroy(ContainerId id) override;
   Awaitable<std::vector<AdoptedContainer>> List() override;

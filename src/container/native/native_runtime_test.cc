@@ -2,7 +2,7 @@
 //
 // The launcher starts its server and hands it its socket: this program is both the one that starts
 // the launcher and, started again by it as an unprivileged user, the server that runs the tests.
-#include "container/native/native_runtime.h"
+#include "container/sandbox_runtime.h"
 
 #include <gtest/gtest.h>
 #include <sys/prctl.h>
@@ -14,8 +14,9 @@
 #include <optional>
 
 #include "base/file.h"
-#include "container/image/packer.h"
 #include "container/runtime_conformance.h"
+#include "container/sandbox_harness.h"
+#include "launcher/client.h"
 #include "launcher/protocol.h"
 
 namespace hybridserve {
@@ -30,27 +31,11 @@ constexpr int kFailed = 2;
 struct Node {
   TestLoop loop;
   std::unique_ptr<LauncherClient> launcher;
-  std::unique_ptr<NativeRuntime> runtime;
+  std::unique_ptr<SandboxRuntime> runtime;
   std::string lacks;
   std::string failure;
   Digest image;
 };
-
-Result<Digest> MakeImage(Node& node) {
-  const TemporaryFolder folder;
-  ImageFile guest;
-  guest.path = "/guest";
-  guest.mode = 0755;
-  guest.source = ProgramFolder() / "container_conformance_guest";
-  ImagePlan plan;
-  plan.files.push_back(guest);
-  plan.entrypoint = {"/guest"};
-  TRY_ASSIGN(const Digest digest, PackImage(plan, folder.path() / "image.tar"));
-  TRY_ASSIGN(const UniqueFd archive, OpenFile(folder.path() / "image.tar", O_RDONLY));
-  TRY_ASSIGN(const UnpackedImage image,
-             node.loop.Await(node.launcher->UnpackImage(archive.get(), digest)));
-  return image.image;
-}
 
 Node* MakeNode() {
   auto node = std::make_unique<Node>();
@@ -65,14 +50,18 @@ Node* MakeNode() {
   const char* socket = std::getenv(launcher::kSocketVariable);
   node->launcher = std::make_unique<LauncherClient>(node->loop.executor(),
                                                     UniqueFd(std::atoi(socket)), std::move(events));
-  node->runtime = std::make_unique<NativeRuntime>(node->loop.executor(), *node->launcher);
+  node->runtime = std::make_unique<SandboxRuntime>(node->loop.executor(), *node->launcher,
+                                                   "native");
   const auto abilities = node->loop.Await(node->launcher->Hello());
   if (!abilities || !abilities->containers) {
     node->lacks = abilities ? abilities->why_not : "";
     node->failure = abilities ? "" : abilities.error().message;
     return node.release();
   }
-  Result<Digest> image = MakeImage(*node);
+  const auto unpack = [node = node.get()](int archive, Digest digest) {
+    return node->launcher->UnpackImage(archive, std::move(digest));
+  };
+  Result<Digest> image = ImportConformanceImage(node->loop, unpack);
   if (!image) {
     node->failure = image.error().message;
     return node.release();
@@ -81,82 +70,26 @@ Node* MakeNode() {
   return node.release();
 }
 
-class NativeHarness : public RuntimeHarness {
- public:
-  explicit NativeHarness(Node& node) : node_(node) {}
-  TestLoop& loop() override { return node_.loop; }
-  ContainerRuntime& runtime() override { return *node_.runtime; }
-
-  ContainerSpec Spec(ConformanceProgram program) override {
-    ContainerSpec spec;
-    spec.sandbox.name = "conformance";
-    spec.sandbox.image = node_.image;
-    spec.sandbox.argv = {"/guest"};
-    spec.sandbox.environment["GREETING"] = "good morning";
-    spec.sandbox.uid = 1000;
-    spec.sandbox.gid = 1000;
-    spec.sandbox.memory_bytes = 32 << 20;
-    spec.sandbox.disk_bytes = 1 << 20;
-    spec.sandbox.pids = 16;
-    switch (program) {
-      case ConformanceProgram::kServes:
-        spec.sandbox.argv.emplace_back("serve");
-        break;
-      case ConformanceProgram::kNeverListens:
-        spec.sandbox.argv.emplace_back("never-listen");
-        break;
-      case ConformanceProgram::kExits:
-        spec.sandbox.argv.emplace_back("exit");
-        break;
-      case ConformanceProgram::kSpeaks:
-        spec.sandbox.argv.emplace_back("speak");
-        break;
-      case ConformanceProgram::kMissing:
-        spec.sandbox.argv = {"/no-such-program"};
-        break;
-      case ConformanceProgram::kNoImage:
-        spec.sandbox.image.value = std::string(64, '0');
-        break;
-    }
-    return spec;
-  }
-  void MakeItExit(ContainerId id) override { Send(id, "GET /exit HTTP/1.1\r\n\r\n"); }
-  void MakeItEatMemory(ContainerId id) override { Send(id, "GET /eat HTTP/1.1\r\n\r\n"); }
-  void MakeItKnock(ContainerId id, uint16_t port) override {
-    Send(id, "GET /knock/" + std::to_string(port) + " HTTP/1.1\r\n\r\n");
-  }
-
- private:
-  void Send(ContainerId id, std::string_view request) {
-    Result<UniqueFd> stream = loop().Await(runtime().Connect(id));
-    ASSERT_TRUE(stream);
-    Connection connection(loop().executor(), std::move(*stream));
-    ASSERT_TRUE(loop().Await(connection.Write(request)));
-  }
-
-  Node& node_;
-};
-
 MadeHarness MakeNativeHarness() {
   static Node& node = *MakeNode();
   MadeHarness made;
   made.lacks = node.lacks;
   made.failure = node.failure;
   if (node.lacks.empty() && node.failure.empty()) {
-    made.harness = std::make_unique<NativeHarness>(node);
+    made.harness = std::make_unique<SandboxHarness>(node.loop, *node.runtime, node.image);
   }
   return made;
 }
 
 INSTANTIATE_TEST_SUITE_P(Native, RuntimeConformance, testing::Values(&MakeNativeHarness));
 
-TEST(NativeLabel, BringsBackThePort) {
-  const auto parsed = ParseNativeLabel(NativeLabel(8081, "f@3"));
+TEST(RuntimeLabel, BringsBackThePort) {
+  const auto parsed = ParseRuntimeLabel(RuntimeLabel(8081, "f@3"));
   ASSERT_TRUE(parsed);
   EXPECT_EQ(parsed->port, 8081);
   EXPECT_EQ(parsed->label, "f@3");
   for (const char* bad : {"", "f@3", "/f@3", "x/f@3", "0/f", "70000/f", "80 /f"}) {
-    EXPECT_FALSE(ParseNativeLabel(bad)) << bad;
+    EXPECT_FALSE(ParseRuntimeLabel(bad)) << bad;
   }
 }
 
