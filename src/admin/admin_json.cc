@@ -106,6 +106,7 @@ std::string NodeJson(const NodeInfo& node, size_t functions) {
                {"policies", std::move(policies)},
                {"wasm", node.wasm},
                {"containers", node.containers},
+               {"container_runtime", node.container_runtime},
                {"containers_why_not", node.containers_why_not},
                {"full_jail", node.full_jail},
                {"cgroup", node.cgroup},

@@ -25,6 +25,7 @@ struct NodeInfo {
   bool allow_route_header = false;
   bool wasm = false;
   bool containers = false;
+  std::string container_runtime;  ///< "native", "docker"; empty: no containers.
   std::string containers_why_not;
   bool full_jail = false;
   std::string cgroup;

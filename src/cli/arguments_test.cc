@@ -127,7 +127,7 @@ TEST(CompletionTest, EveryShellsScriptParsesInIt) {
 TEST(ServeTest, TheConfigurationBecomesTheLaunchersCommandLine) {
   ServeOptions options;
   options.settings = {{"--state-folder", "HYBRIDSERVE_NODE_STATE_FOLDER", "/tmp/s"},
-                      {"--no-containers", "HYBRIDSERVE_CONTAINER_ENABLED", "false"},
+                      {"--no-containers", "HYBRIDSERVE_CONTAINER_RUNTIME", "off"},
                       {"--allow-folder", "HYBRIDSERVE_WASM_ALLOWED_FOLDERS", "/srv/a:/srv/b"},
                       {"--held", "HYBRIDSERVE_CONTAINER_HELD", "3"}};
   const auto command = LauncherCommand(options, "/bin/folder");
@@ -141,7 +141,8 @@ TEST(ServeTest, TheConfigurationBecomesTheLaunchersCommandLine) {
                                          "/srv/a",
                                          "--allow-folder",
                                          "/srv/b",
-                                         "--no-containers",
+                                         "--containers",
+                                         "off",
                                          "--held",
                                          "3",
                                          "--log-level",

@@ -39,7 +39,8 @@ Result<std::vector<std::string>> LauncherCommand(const ServeOptions& options,
   add("--state-folder", config.state_folder);
   add("--user", config.user);
   for (const std::string& folder : config.allowed_folders) add("--allow-folder", folder);
-  if (!config.containers) command.emplace_back("--no-containers");
+  add("--containers", std::string(ContainerRuntimeName(config.containers)));
+  if (!config.runtime_address.empty()) add("--runtime-address", config.runtime_address);
   add("--held", std::to_string(config.held));
   add("--log-level", config.log_level);
   command.emplace_back("--");

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "function/container_runtimes.h"
 #include "function/engines.h"
 #include "function/manifest.h"
 
@@ -57,7 +58,8 @@ struct NodeConfig {
   std::vector<std::string> allowed_folders;  ///< Host folders (and below) that manifests may grant.
 
   // [container]
-  bool containers = true;
+  ContainerRuntimeKind containers = ContainerRuntimeKind::kAuto;
+  std::string runtime_address;  ///< Of the daemon's socket or the program; empty: the usual place.
   uint32_t boots = 1;                   ///< Container starts at once.
   uint32_t held = 1;                    ///< Generic sandboxes kept ready. 0..16.
   uint32_t max_containers = 64;         ///< On the whole node.

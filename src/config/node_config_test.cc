@@ -56,7 +56,8 @@ threads = 4
 memory = "2GiB"
 allowed_folders = ["/srv/data", "/opt"]
 [container]
-enabled = false
+runtime = "docker"
+runtime_address = "/run/other.sock"
 boots = 2
 held = 3
 max_containers = 7
@@ -89,7 +90,8 @@ access = "all"
   EXPECT_EQ(config->wasm_memory_bytes, uint64_t{2} << 30);
   EXPECT_EQ(config->allowed_folders, (std::vector<std::string>{"/srv/data", "/opt"}));
   EXPECT_EQ(config->allowed_network, (std::vector<std::string>{"*", "127.0.0.1:8000"}));
-  EXPECT_FALSE(config->containers);
+  EXPECT_EQ(config->containers, ContainerRuntimeKind::kDocker);
+  EXPECT_EQ(config->runtime_address, "/run/other.sock");
   EXPECT_EQ(config->boots, 2u);
   EXPECT_EQ(config->held, 3u);
   EXPECT_EQ(config->max_containers, 7u);
@@ -106,14 +108,14 @@ TEST(NodeConfig, VariablesOverrideTheFile) {
   const Result<NodeConfig> config =
       Parse("[gateway]\nlisten = \"127.0.0.1:1\"\nmax_connections = 3\n",
             {"HYBRIDSERVE_GATEWAY_LISTEN=0.0.0.0:2", "HYBRIDSERVE_WASM_THREADS=9",
-             "HYBRIDSERVE_CONTAINER_ENABLED=false", "HYBRIDSERVE_WASM_ALLOWED_FOLDERS=/a:/b/c",
+             "HYBRIDSERVE_CONTAINER_RUNTIME=off", "HYBRIDSERVE_WASM_ALLOWED_FOLDERS=/a:/b/c",
              "HYBRIDSERVE_WASM_MEMORY=1GiB",
              "HYBRIDSERVE_GATEWAY_MAX_CONNECTIONS=", "HYBRIDSERVE_UNRELATED=1", "PATH=/bin"});
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_EQ(config->listen, "0.0.0.0:2");
   EXPECT_EQ(config->max_connections, 3u) << "an empty variable counts as unset";
   EXPECT_EQ(config->wasm_threads, 9u);
-  EXPECT_FALSE(config->containers);
+  EXPECT_EQ(config->containers, ContainerRuntimeKind::kOff);
   EXPECT_EQ(config->wasm_memory_bytes, 1u << 30);
   EXPECT_EQ(config->allowed_folders, (std::vector<std::string>{"/a", "/b/c"}));
 }

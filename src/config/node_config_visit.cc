@@ -121,8 +121,13 @@ void VisitAdmin(SettingsVisitor& v, NodeConfig& config) {
   }
 }
 
+Result<> CheckAbsoluteOrNone(std::string_view text) {
+  return text.empty() ? Result<>() : CheckFolder(text);
+}
+
 void VisitContainer(SettingsVisitor& v, NodeConfig& config) {
-  v.Flag("enabled", config.containers);
+  v.Choice<ContainerRuntimeKind>("runtime", config.containers, ContainerRuntimeKinds());
+  v.Text("runtime_address", config.runtime_address, CheckAbsoluteOrNone);
   v.Count("boots", config.boots, 1, 64);
   v.Count("held", config.held, 0, 16);
   v.Count("max_containers", config.max_containers, 0, 10000);

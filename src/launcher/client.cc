@@ -75,23 +75,29 @@ struct LauncherClient::Impl {
       : executor(std::move(the_executor)),
         socket(executor, the_socket.Release()),
         events(std::move(the_events)),
+        peer(events.peer),
         buffer(ipc::kMaxDatagramBytes, '\0') {}
 
   asio::any_io_executor executor;
   asio::posix::stream_descriptor socket;
   Events events;
+  std::string peer;
   std::string buffer;
   std::unordered_map<uint64_t, Call> calls;
   uint64_t next_id = 1;
   bool gone = false;
 
-  // Answers everything that waits: the launcher has ended.
+  [[nodiscard]] Error HasEnded() const {
+    return {Code::kUnavailable, "the " + peer + " has ended"};
+  }
+
+  // Answers everything that waits: the other end has closed.
   void Lose() {
     if (gone) return;
     gone = true;
     for (auto& [id, call] : calls) {
       if (call.waiting == nullptr) continue;
-      call.waiting->reply = Reply{Fail(Code::kUnavailable, "the launcher has ended"), {}, {}};
+      call.waiting->reply = Reply{tl::unexpected(HasEnded()), {}, {}};
       call.waiting->wake.cancel();
     }
     calls.clear();
@@ -189,7 +195,7 @@ static asio::awaitable<void> ReadLoop(std::shared_ptr<LauncherClient::Impl> impl
 // get is given back when the answer comes.
 static Awaitable<Reply> Ask(std::shared_ptr<LauncherClient::Impl> impl, Verb verb, std::string body,
                             std::vector<int> fds) {
-  if (impl->gone) co_return Fail(Code::kUnavailable, "the launcher has ended");
+  if (impl->gone) co_return tl::unexpected(impl->HasEnded());
   const uint64_t id = impl->next_id++;
   ipc::Writer header;
   launcher::PutHeader(header, verb, id);
@@ -198,11 +204,11 @@ static Awaitable<Reply> Ask(std::shared_ptr<LauncherClient::Impl> impl, Verb ver
     auto sent = ipc::Send(impl->socket.native_handle(), bytes, fds, ipc::Wait::kDont);
     if (sent) break;
     if (sent.error().code != Code::kUnavailable) {
-      co_return Wrap(std::move(sent.error()), "ask the launcher");
+      co_return Wrap(std::move(sent.error()), "ask the " + impl->peer);
     }
     const auto [error] =
         co_await impl->socket.async_wait(asio::posix::stream_descriptor::wait_write, kTuple);
-    if (error) co_return Fail(Code::kUnavailable, "the launcher has ended");
+    if (error) co_return tl::unexpected(impl->HasEnded());
   }
   Waiting waiting(impl->executor);
   impl->calls.emplace(id, LauncherClient::Impl::Call{verb, &waiting});
@@ -279,6 +285,19 @@ Awaitable<> LauncherClient::RemoveImage(Digest image) {
   ipc::Writer body;
   body.PutString(image.value);
   co_return Plain(co_await Ask(impl_, Verb::kRemoveImage, body.Take(), std::vector<int>()));
+}
+
+Awaitable<> LauncherClient::PrepareImage(Digest image) {
+  ipc::Writer body;
+  body.PutString(image.value);
+  co_return Plain(co_await Ask(impl_, Verb::kPrepareImage, body.Take(), std::vector<int>()));
+}
+
+Awaitable<UniqueFd> LauncherClient::OpenAgent() {
+  auto reply = co_await Ask(impl_, Verb::kOpenAgent, std::string(), std::vector<int>());
+  if (!reply) co_return tl::unexpected(std::move(reply.error()));
+  if (reply->fds.size() != 1) co_return tl::unexpected(Malformed());
+  co_return std::move(reply->fds[0]);
 }
 
 Awaitable<ContainerId> LauncherClient::CreateSandbox() {

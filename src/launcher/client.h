@@ -1,5 +1,6 @@
-// LauncherClient: the server's side of the launcher's socket. The launcher is the only privileged
-// process; this is all it can be asked for.
+// LauncherClient: the server's side of the launcher's socket, and of an agent's, which knows the
+// verbs of SandboxHost and images. The two are the privileged processes of a node; this is all they
+// can be asked for.
 //
 // Requests may overlap; each awaits its own answer. Descriptors it returns are close-on-exec.
 //
@@ -31,6 +32,7 @@ class LauncherClient : public SandboxHost {
     std::function<void(ExecutorId, int status)> executor_exited;
     std::function<void(const SandboxExit&)> sandbox_exited;
     std::function<void()> launcher_gone;  ///< The server cannot go on without it.
+    std::string peer = "launcher";        ///< For error messages: an agent is one, too.
   };
 
   /// `socket` is the SEQPACKET the launcher handed over at start.
@@ -53,6 +55,14 @@ class LauncherClient : public SandboxHost {
   /// configuration as hybridserve-unpack printed it.
   Awaitable<UnpackedImage> UnpackImage(int archive, Digest archive_digest);
   Awaitable<> RemoveImage(Digest image);
+  /// Makes an image of the store known to the runtime that will run it. Asked of an agent; our own
+  /// sandboxes run what is in the store.
+  Awaitable<> PrepareImage(Digest image);
+
+  /// The socket of an agent that is started for this, and ended with an earlier one: a
+  /// LauncherClient on it is the SandboxHost of the operator's runtime.
+  /// Errors: kUnsupported the node's containers are our own, or there are none.
+  Awaitable<UniqueFd> OpenAgent();
 
   // SandboxHost: our own sandboxes.
   Awaitable<ContainerId> CreateSandbox() override;

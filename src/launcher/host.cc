@@ -29,8 +29,7 @@ Result<> TryIdMappedMount(const StateFolder& state) {
   return {};
 }
 
-Result<> CheckContainers(const Host& host, const StateFolder& state, WantContainers want) {
-  if (want == WantContainers::kNo) return Fail(Code::kUnsupported, "they are switched off");
+Result<> CheckNative(const Host& host, const StateFolder& state) {
   if (!host.root) return Fail(Code::kUnsupported, "the node was not started as root");
   if (host.isolation != sandbox::Isolation::kNamespaces) {
     return Fail(Code::kUnsupported,
@@ -40,9 +39,21 @@ Result<> CheckContainers(const Host& host, const StateFolder& state, WantContain
   return TryIdMappedMount(state);
 }
 
+void Describe(const RuntimeChoice& choice, LauncherAbilities& abilities) {
+  abilities.containers = choice.kind != ContainerRuntimeKind::kOff;
+  if (abilities.containers) {
+    abilities.runtime = ContainerRuntimeName(choice.kind);
+    abilities.runtime_why = choice.why;
+    abilities.why_not.clear();
+  } else {
+    abilities.why_not = "no containers: " + choice.why;
+  }
+}
+
 }  // namespace
 
-Result<Host> ExamineHost(const StateFolder& state, WantContainers want) {
+Result<Host> ExamineHost(const StateFolder& state, ContainerRuntimeKind wanted,
+                         const std::filesystem::path& address) {
   Host host;
   host.root = ::geteuid() == 0;
   if (host.root) TRY(LeaveHostMounts());
@@ -67,10 +78,12 @@ Result<Host> ExamineHost(const StateFolder& state, WantContainers want) {
   } else if (!host.root) {
     spdlog::warn("started without root: what guests use of memory and processes is not limited");
   }
-  const auto containers = CheckContainers(host, state, want);
-  host.abilities.containers = containers.has_value();
-  host.abilities.why_not =
-      containers ? std::string() : "no containers: " + containers.error().message;
+  const RuntimeProbes probes{[&host, &state] { return CheckNative(host, state); },
+                             [&address](ContainerRuntimeKind kind) {
+                               return FindOtherRuntime(kind, address);
+                             }};
+  host.runtime = ChooseRuntime(wanted, probes);
+  Describe(host.runtime, host.abilities);
   host.abilities.full_jail =
       host.root && host.isolation == sandbox::Isolation::kNamespaces && host.cgroups != nullptr;
   return host;

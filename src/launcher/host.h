@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "launcher/messages.h"
+#include "launcher/runtime_choice.h"
 #include "launcher/state_folder.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/jail.h"
@@ -22,14 +23,14 @@ struct Host {
   std::unique_ptr<sandbox::CgroupTree> cgroups;  ///< nullptr: no limits but rlimits.
   sandbox::BpfProgram container_filter;
   sandbox::BpfProgram program_filter;
+  RuntimeChoice runtime;  ///< What makes this node's containers.
   LauncherAbilities abilities;
 };
 
-/// Whether containers are wanted.
-enum class WantContainers { kNo, kYes };
-
 /// As root, first leaves the host's mount namespace for a private copy, so that nothing mounted
 /// from now on outlives this process. What the machine lacks is no error: `abilities` says it.
-Result<Host> ExamineHost(const StateFolder& state, WantContainers want);
+/// `wanted` is the runtime the operator chose, and `address` where it is; empty: the usual place.
+Result<Host> ExamineHost(const StateFolder& state, ContainerRuntimeKind wanted,
+                         const std::filesystem::path& address);
 
 }  // namespace hybridserve::launcher

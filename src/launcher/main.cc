@@ -35,7 +35,7 @@ Result<int> RunNode(Options options) {
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return FailErrno("become a subreaper");
   TRY_ASSIGN(StateFolder state, StateFolder::Open(options.state_folder, user));
   TRY_ASSIGN(Host host,
-             ExamineHost(state, options.containers ? WantContainers::kYes : WantContainers::kNo));
+             ExamineHost(state, options.containers, options.runtime_address));
   TRY_ASSIGN(const auto loop, EventLoop::Open());
   Node node(*loop, std::move(options), std::move(state), std::move(host), user, std::move(signals));
   return node.Run();

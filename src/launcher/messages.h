@@ -19,6 +19,8 @@ namespace hybridserve {
 struct LauncherAbilities {
   bool containers = false;  ///< False: `why_not` says what lacks (root, idmapped mounts, ...).
   std::string why_not;
+  std::string runtime;      ///< What makes them: "native", or one behind an agent: "docker".
+  std::string runtime_why;  ///< Why this one: "it is configured".
   std::string cgroup;      ///< "v2", "v1 hybrid", "none".
   bool full_jail = false;  ///< False without root: the executor is jailed as far as possible.
 };

@@ -67,6 +67,8 @@ Node::Node(EventLoop& loop, Options options, StateFolder state, Host host, User 
       sandboxes_(
           loop, host_, state_.images(), options_.held,
           [this](const SandboxExit& exit) { link_.SendEvent(Verb::kSandboxExited, Bytes(exit)); }),
+      agent_(loop, {host_.runtime, state_.Tag(), state_.path() / "agent", state_.images(),
+                    options_.held, options_.log_level}),
       server_(loop, options_.server, user,
               {[this](UniqueFd socket) { (void)link_.Open(std::move(socket)); },
                [this] { OnServerGone(); },
@@ -100,6 +102,7 @@ void Node::OnServerGone() {
   link_.Close();
   executors_.KillAll();
   jobs_.KillAll();
+  agent_.Kill();
 }
 
 // This process is a subreaper: a grandchild whose parent died becomes its child. Whatever is
@@ -111,7 +114,7 @@ void Node::ReapOrphans() {
   std::istringstream pids(*children);
   for (pid_t pid = 0; pids >> pid;) {
     const bool owned = server_.Owns(pid) || sandboxes_.Owns(pid) || executors_.Owns(pid) ||
-                       jobs_.Owns(pid) || workers_.Owns(pid);
+                       jobs_.Owns(pid) || workers_.Owns(pid) || agent_.Owns(pid);
     if (!owned) ::waitpid(pid, nullptr, WNOHANG);
   }
 }
@@ -162,6 +165,17 @@ void Node::Do(Asker asker, const RemoveImageRequest& request, std::vector<Unique
                                                    " is used by a running container"));
   }
   Answer(asker, Empty(images_.Remove(request.image)));
+}
+
+// Our own sandboxes run what is in the store.
+void Node::Do(Asker asker, const PrepareImageRequest&, std::vector<UniqueFd>&) {
+  Answer(asker, Fail(Code::kUnsupported, "images are prepared by agents alone"));
+}
+
+void Node::Do(Asker asker, const OpenAgentRequest&, std::vector<UniqueFd>&) {
+  auto socket = agent_.Start();
+  if (!socket) return Answer(asker, tl::unexpected(socket.error()));
+  Answer(asker, std::string(), OneFd(std::move(*socket)));
 }
 
 void Node::Do(Asker asker, const CreateSandboxRequest&, std::vector<UniqueFd>&) {

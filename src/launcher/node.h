@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "launcher/agent_process.h"
 #include "launcher/event_loop.h"
 #include "launcher/executors.h"
 #include "launcher/host.h"
@@ -56,6 +57,8 @@ class Node {
   void Do(Asker asker, const JobSpec& spec, std::vector<UniqueFd>& fds);
   void Do(Asker asker, const UnpackImageRequest& request, std::vector<UniqueFd>& fds);
   void Do(Asker asker, const RemoveImageRequest& request, std::vector<UniqueFd>& fds);
+  void Do(Asker asker, const PrepareImageRequest& request, std::vector<UniqueFd>& fds);
+  void Do(Asker asker, const OpenAgentRequest& request, std::vector<UniqueFd>& fds);
   void Do(Asker asker, const CreateSandboxRequest& request, std::vector<UniqueFd>& fds);
   void Do(Asker asker, const StartSandboxRequest& request, std::vector<UniqueFd>& fds);
   void Do(Asker asker, const MakeSocketsRequest& request, std::vector<UniqueFd>& fds);
@@ -79,6 +82,7 @@ class Node {
   Executors executors_;
   Images images_;
   Sandboxes sandboxes_;
+  AgentProcess agent_;
   ServerProcess server_;
   int status_ = 0;
 };

@@ -7,11 +7,11 @@ namespace {
 
 constexpr uint32_t kMaxHeld = 16;
 
-Result<std::string> CheckFolder(const std::string& flag, const std::string& value) {
+Result<std::string> CheckAbsolute(const std::string& flag, const std::string& value) {
   const std::filesystem::path path(value);
   if (!path.is_absolute() || path.lexically_normal() != path) {
     return Fail(Code::kInvalidArgument,
-                flag + " takes an absolute folder without '.' and '..', not '" + value + "'");
+                flag + " takes an absolute path without '.' and '..', not '" + value + "'");
   }
   return value;
 }
@@ -31,8 +31,12 @@ Result<> Apply(Options& options, const std::string& flag, const std::string& val
   } else if (flag == "--user") {
     options.user = value;
   } else if (flag == "--allow-folder") {
-    TRY_ASSIGN(std::string folder, CheckFolder(flag, value));
+    TRY_ASSIGN(std::string folder, CheckAbsolute(flag, value));
     options.allowed_folders.push_back(std::move(folder));
+  } else if (flag == "--containers") {
+    TRY_ASSIGN(options.containers, ParseContainerRuntime(value));
+  } else if (flag == "--runtime-address") {
+    TRY_ASSIGN(options.runtime_address, CheckAbsolute(flag, value));
   } else if (flag == "--held") {
     TRY_ASSIGN(options.held, ParseHeld(value));
   } else if (flag == "--log-level") {
@@ -50,10 +54,6 @@ Result<Options> ParseOptions(const std::vector<std::string>& arguments) {
   size_t i = 0;
   while (i < arguments.size() && arguments[i] != "--") {
     const std::string& flag = arguments[i++];
-    if (flag == "--no-containers") {
-      options.containers = false;
-      continue;
-    }
     if (i == arguments.size() || arguments[i] == "--") {
       return Fail(Code::kInvalidArgument, "the flag '" + flag + "' takes a value");
     }

@@ -199,7 +199,8 @@ StartedExecutor Get(ipc::Reader& reader) {
 
 void Put(ipc::Writer& writer, const LauncherAbilities& abilities) {
   PutBool(writer, abilities.containers);
-  writer.PutString(abilities.why_not).PutString(abilities.cgroup);
+  writer.PutString(abilities.why_not).PutString(abilities.runtime);
+  writer.PutString(abilities.runtime_why).PutString(abilities.cgroup);
   PutBool(writer, abilities.full_jail);
 }
 
@@ -208,6 +209,8 @@ LauncherAbilities Get(ipc::Reader& reader) {
   LauncherAbilities abilities;
   abilities.containers = GetBool(reader);
   abilities.why_not = GetText(reader, kMaxText);
+  abilities.runtime = GetText(reader, kMaxName);
+  abilities.runtime_why = GetText(reader, kMaxText);
   abilities.cgroup = GetText(reader, kMaxName);
   abilities.full_jail = GetBool(reader);
   return abilities;

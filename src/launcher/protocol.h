@@ -42,6 +42,8 @@ enum class Verb : uint16_t {
   kMakeListener,
   kFreezeSandbox,
   kThawSandbox,
+  kPrepareImage,
+  kOpenAgent,
   kAnswer = 100,
   kExecutorExited,
   kSandboxExited,

@@ -231,6 +231,10 @@ Result<RequestBody> DecodeBody(Verb verb, ipc::Reader& reader) {
       return FreezeSandboxRequest{GetId<ContainerId>(reader)};
     case Verb::kThawSandbox:
       return ThawSandboxRequest{GetId<ContainerId>(reader)};
+    case Verb::kPrepareImage:
+      return PrepareImageRequest{GetDigest(reader)};
+    case Verb::kOpenAgent:
+      return OpenAgentRequest{};
     default:
       return Refuse("the verb " + std::to_string(static_cast<int>(verb)) + " is unknown");
   }
@@ -244,6 +248,9 @@ struct Checker {
     return CheckDigest(request.archive);
   }
   Result<> operator()(const RemoveImageRequest& request) const {
+    return CheckDigest(request.image);
+  }
+  Result<> operator()(const PrepareImageRequest& request) const {
     return CheckDigest(request.image);
   }
   Result<> operator()(const StartSandboxRequest& request) const { return Check(request.spec); }

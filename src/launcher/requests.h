@@ -30,6 +30,10 @@ struct UnpackImageRequest {
 struct RemoveImageRequest {
   Digest image;
 };
+struct PrepareImageRequest {
+  Digest image;
+};
+struct OpenAgentRequest {};
 struct CreateSandboxRequest {};
 struct StartSandboxRequest {
   ContainerId id;
@@ -56,7 +60,8 @@ using RequestBody =
     std::variant<HelloRequest, ExecutorSpec, KillExecutorRequest, JobSpec, UnpackImageRequest,
                  RemoveImageRequest, CreateSandboxRequest, StartSandboxRequest, MakeSocketsRequest,
                  StatsRequest, DestroySandboxRequest, ListRequest, OpenFolderRequest,
-                 ReadyRequest, MakeListenerRequest, FreezeSandboxRequest, ThawSandboxRequest>;
+                 ReadyRequest, MakeListenerRequest, FreezeSandboxRequest, ThawSandboxRequest,
+                 PrepareImageRequest, OpenAgentRequest>;
 
 /// Decodes the body of a request whose header is read, and checks every value. `fds` is how many
 /// descriptors came with it.

@@ -40,7 +40,7 @@ Sandboxes::Sandboxes(EventLoop& loop, Host& host, std::filesystem::path images, 
     : loop_(loop),
       host_(host),
       images_(std::move(images)),
-      held_(host.abilities.containers ? held : 0),
+      held_(host.runtime.kind == ContainerRuntimeKind::kNative ? held : 0),
       on_exit_(std::move(on_exit)) {
   Refill();
 }
@@ -55,7 +55,12 @@ Sandboxes::~Sandboxes() {
 }
 
 Result<uint64_t> Sandboxes::Make() {
-  if (!host_.abilities.containers) return Fail(Code::kUnsupported, host_.abilities.why_not);
+  if (host_.runtime.kind != ContainerRuntimeKind::kNative) {
+    return Fail(Code::kUnsupported, host_.abilities.containers
+                                        ? "this node's containers are made by " +
+                                              host_.abilities.runtime + ": ask its agent"
+                                        : host_.abilities.why_not);
+  }
   if (entries_.size() >= kMaxSandboxes) return Fail(Code::kUnavailable, "too many sandboxes");
   const uint64_t id = next_id_++;
   TRY_ASSIGN(auto cgroup, host_.cgroups->Create("sandbox-" + std::to_string(id)));

@@ -39,9 +39,9 @@ Result<Mounts> FindMounts() {
   return mounts;
 }
 
-// /proc/self/cgroup: "ID:CONTROLLERS:PATH"; v2 is "0::PATH".
-Result<std::map<std::string, std::string>> OwnGroups() {
-  TRY_ASSIGN(const std::string text, ReadFile("/proc/self/cgroup", 1u << 20));
+// /proc/PROCESS/cgroup: "ID:CONTROLLERS:PATH"; v2 is "0::PATH".
+Result<std::map<std::string, std::string>> GroupsOf(const std::string& process) {
+  TRY_ASSIGN(const std::string text, ReadFile("/proc/" + process + "/cgroup", 1u << 20));
   std::map<std::string, std::string> groups;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
@@ -57,34 +57,41 @@ Result<std::map<std::string, std::string>> OwnGroups() {
   return groups;
 }
 
-Result<std::unique_ptr<CgroupTree>> OpenV1(const Mounts& mounts, const std::string& name) {
-  TRY_ASSIGN(const auto own, OwnGroups());
-  V1Hierarchies parents;
-  const std::pair<const char*, std::filesystem::path*> wanted[] = {{"memory", &parents.memory},
-                                                                   {"pids", &parents.pids},
-                                                                   {"cpu", &parents.cpu},
-                                                                   {"cpuacct", &parents.cpuacct},
-                                                                   {"freezer", &parents.freezer}};
+// The folder of each controller's group, for a process whose groups are `groups`.
+Result<V1Hierarchies> V1Folders(const Mounts& mounts,
+                                const std::map<std::string, std::string>& groups) {
+  V1Hierarchies folders;
+  const std::pair<const char*, std::filesystem::path*> wanted[] = {{"memory", &folders.memory},
+                                                                   {"pids", &folders.pids},
+                                                                   {"cpu", &folders.cpu},
+                                                                   {"cpuacct", &folders.cpuacct},
+                                                                   {"freezer", &folders.freezer}};
   for (const auto& [controller, path] : wanted) {
     const auto mount = mounts.v1.find(controller);
     if (mount == mounts.v1.end()) {
       return Fail(Code::kUnsupported, std::string("the cgroup v1 controller '") + controller +
                                           "' is not mounted; mount it or boot with cgroup v2");
     }
-    const auto group = own.find(controller);
-    // Below our own group, so that limits set on the service hold for all it starts.
-    const std::string below = group == own.end() ? "/" : group->second;
+    const auto group = groups.find(controller);
+    const std::string below = group == groups.end() ? "/" : group->second;
     *path = mount->second / below.substr(1);
     std::error_code error;
     if (!std::filesystem::is_directory(*path, error)) *path = mount->second;
   }
+  return folders;
+}
+
+// Below our own group, so that limits set on the service hold for all it starts.
+Result<std::unique_ptr<CgroupTree>> OpenV1(const Mounts& mounts, const std::string& name) {
+  TRY_ASSIGN(const auto own, GroupsOf("self"));
+  TRY_ASSIGN(const V1Hierarchies parents, V1Folders(mounts, own));
   return OpenCgroupV1Tree(parents, name);
 }
 
 // Where the tree goes under v2: below our own group when it was delegated to this process alone
 // (a systemd service), since inner groups may not hold processes; else below the root.
 Result<std::filesystem::path> V2Parent(const std::filesystem::path& root) {
-  TRY_ASSIGN(const auto own, OwnGroups());
+  TRY_ASSIGN(const auto own, GroupsOf("self"));
   const auto found = own.find("");
   const std::string path = found == own.end() ? "/" : found->second;
   if (path == "/" || path.starts_with("/..")) return root;
@@ -116,6 +123,21 @@ Result<std::unique_ptr<CgroupTree>> OpenCgroupTree(const std::string& name) {
     }
   }
   return OpenCgroupV2Tree(parent, name);
+}
+
+Result<std::unique_ptr<Cgroup>> OpenCgroupOf(pid_t pid) {
+  TRY_ASSIGN(const Mounts mounts, FindMounts());
+  TRY_ASSIGN(const auto groups, GroupsOf(std::to_string(pid)));
+  if (mounts.v1.contains("memory")) {
+    TRY_ASSIGN(const V1Hierarchies folders, V1Folders(mounts, groups));
+    return OpenCgroupV1Group(folders);
+  }
+  const auto group = groups.find("");
+  if (mounts.v2.empty() || group == groups.end() || group->second == "/") {
+    return Fail(Code::kUnsupported,
+                "process " + std::to_string(pid) + " is in no cgroup of its own");
+  }
+  return OpenCgroupV2Group(mounts.v2 / group->second.substr(1));
 }
 
 }  // namespace hybridserve::sandbox

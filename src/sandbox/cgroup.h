@@ -42,6 +42,9 @@ struct CgroupUsage {
 /// What stops or goes on does so within a tenth of this, unless it waits for a disk.
 inline constexpr std::chrono::milliseconds kFreezePatience{50};
 
+/// Who made a group, and removes it.
+enum class GroupMaker : uint8_t { kThisProcess, kAnother };
+
 class Cgroup {
  public:
   virtual ~Cgroup() = default;
@@ -63,7 +66,7 @@ class Cgroup {
   virtual Result<> Thaw() = 0;
   /// SIGKILL to every process, also in a frozen group. They may still be ending on return.
   virtual void KillAll() = 0;
-  /// Removes the group. Errors: kConflict processes are left in it.
+  /// Removes the group, unless another made it. Errors: kConflict processes are left in it.
   virtual Result<> Remove() = 0;
 };
 
@@ -86,6 +89,10 @@ class CgroupTree {
 /// Errors: kUnsupported no usable hierarchy, with what lacks; kForbidden not root.
 Result<std::unique_ptr<CgroupTree>> OpenCgroupTree(const std::string& name);
 
+/// The group of a running process, made by another program: what is returned never removes it.
+/// Errors: kNotFound no such process; kUnsupported a controller is not mounted.
+Result<std::unique_ptr<Cgroup>> OpenCgroupOf(pid_t pid);
+
 /// The two kinds, for OpenCgroupTree and for tests. `parent` is an existing group of a cgroup2 file
 /// system; controllers that it does not have are left out.
 Result<std::unique_ptr<CgroupTree>> OpenCgroupV2Tree(const std::filesystem::path& parent,
@@ -101,5 +108,9 @@ struct V1Hierarchies {
 };
 Result<std::unique_ptr<CgroupTree>> OpenCgroupV1Tree(const V1Hierarchies& parents,
                                                      const std::string& name);
+
+/// Existing groups of another's, for OpenCgroupOf.
+Result<std::unique_ptr<Cgroup>> OpenCgroupV1Group(const V1Hierarchies& folders);
+Result<std::unique_ptr<Cgroup>> OpenCgroupV2Group(const std::filesystem::path& folder);
 
 }  // namespace hybridserve::sandbox

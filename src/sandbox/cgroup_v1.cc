@@ -32,7 +32,8 @@ struct Folder {
 
 class V1Group final : public Cgroup {
  public:
-  explicit V1Group(std::array<Folder, kControllers> folders) : folders_(std::move(folders)) {}
+  V1Group(std::array<Folder, kControllers> folders, GroupMaker maker)
+      : folders_(std::move(folders)), maker_(maker) {}
   ~V1Group() override { (void)Remove(); }
 
   int clone_fd() const override { return -1; }
@@ -79,6 +80,7 @@ class V1Group final : public Cgroup {
     (void)WriteControl(fd(kFreezer), "freezer.state", "THAWED");
   }
   Result<> Remove() override {
+    if (maker_ == GroupMaker::kAnother) return {};
     for (Folder& folder : folders_) {
       if (folder.path.empty()) continue;
       if (::rmdir(folder.path.c_str()) != 0 && errno != ENOENT) {
@@ -122,7 +124,15 @@ class V1Group final : public Cgroup {
   }
 
   std::array<Folder, kControllers> folders_;
+  GroupMaker maker_;
 };
+
+Result<> OpenFolder(const std::filesystem::path& path, Folder& folder) {
+  folder.path = path;
+  TRY_ASSIGN(folder.fd, OpenFile(path, O_RDONLY | O_DIRECTORY));
+  TRY_ASSIGN(folder.procs, OpenFile(path / "cgroup.procs", O_WRONLY));
+  return {};
+}
 
 UniqueFd MountFastMigration() {
   const UniqueFd context(::fsopen("cgroup", FSOPEN_CLOEXEC));
@@ -163,7 +173,7 @@ class V1Tree final : public CgroupTree {
         return tl::unexpected(made.error());
       }
     }
-    return std::make_unique<V1Group>(std::move(folders));
+    return std::make_unique<V1Group>(std::move(folders), GroupMaker::kThisProcess);
   }
 
   Result<> RemoveGroups() override { return ForEach(Which::kBelow); }
@@ -174,10 +184,7 @@ class V1Tree final : public CgroupTree {
     if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
       return FailErrno("make the cgroup " + path.string());
     }
-    folder.path = path;
-    TRY_ASSIGN(folder.fd, OpenFile(path, O_RDONLY | O_DIRECTORY));
-    TRY_ASSIGN(folder.procs, OpenFile(path / "cgroup.procs", O_WRONLY));
-    return {};
+    return OpenFolder(path, folder);
   }
 
   Result<> ForEach(Which which) {
@@ -193,6 +200,13 @@ class V1Tree final : public CgroupTree {
 };
 
 }  // namespace
+
+Result<std::unique_ptr<Cgroup>> OpenCgroupV1Group(const V1Hierarchies& folders) {
+  const Paths paths{folders.memory, folders.pids, folders.cpu, folders.cpuacct, folders.freezer};
+  std::array<Folder, kControllers> opened;
+  for (size_t i = 0; i < kControllers; ++i) TRY(OpenFolder(paths[i], opened[i]));
+  return std::make_unique<V1Group>(std::move(opened), GroupMaker::kAnother);
+}
 
 Result<std::unique_ptr<CgroupTree>> OpenCgroupV1Tree(const V1Hierarchies& parents,
                                                      const std::string& name) {

@@ -23,8 +23,8 @@ bool Has(int folder, const char* file) { return ::faccessat(folder, file, F_OK, 
 
 class V2Group final : public Cgroup {
  public:
-  V2Group(std::filesystem::path path, UniqueFd folder)
-      : path_(std::move(path)), folder_(std::move(folder)) {}
+  V2Group(std::filesystem::path path, UniqueFd folder, GroupMaker maker)
+      : path_(std::move(path)), folder_(std::move(folder)), maker_(maker) {}
   ~V2Group() override { (void)Remove(); }
 
   int clone_fd() const override { return folder_.get(); }
@@ -80,7 +80,7 @@ class V2Group final : public Cgroup {
     if (!WriteControl(folder_.get(), "cgroup.kill", "1")) KillProcesses(folder_.get());
   }
   Result<> Remove() override {
-    if (removed_) return {};
+    if (removed_ || maker_ == GroupMaker::kAnother) return {};
     if (::rmdir(path_.c_str()) != 0 && errno != ENOENT) {
       if (errno == EBUSY) {
         return Fail(Code::kConflict, "the cgroup " + path_.string() + " still has processes");
@@ -109,6 +109,7 @@ class V2Group final : public Cgroup {
 
   std::filesystem::path path_;
   UniqueFd folder_;
+  GroupMaker maker_;
   bool removed_ = false;
 };
 
@@ -122,7 +123,7 @@ class V2Tree final : public CgroupTree {
     const std::filesystem::path path = path_ / name;
     if (::mkdir(path.c_str(), 0755) != 0) return FailErrno("make the cgroup " + path.string());
     TRY_ASSIGN(UniqueFd folder, OpenFile(path, O_RDONLY | O_DIRECTORY));
-    return std::make_unique<V2Group>(path, std::move(folder));
+    return std::make_unique<V2Group>(path, std::move(folder), GroupMaker::kThisProcess);
   }
   Result<> RemoveGroups() override { return RemoveGroupFolders(path_, Which::kBelow); }
   Result<> RemoveTree() override { return RemoveGroupFolders(path_, Which::kFolderToo); }
@@ -138,6 +139,11 @@ void EnableController(const std::filesystem::path& group, const char* controller
 }
 
 }  // namespace
+
+Result<std::unique_ptr<Cgroup>> OpenCgroupV2Group(const std::filesystem::path& folder) {
+  TRY_ASSIGN(UniqueFd opened, OpenFile(folder, O_RDONLY | O_DIRECTORY));
+  return std::make_unique<V2Group>(folder, std::move(opened), GroupMaker::kAnother);
+}
 
 Result<std::unique_ptr<CgroupTree>> OpenCgroupV2Tree(const std::filesystem::path& parent,
                                                      const std::string& name) {

@@ -30,6 +30,7 @@
 #include "launcher/client.h"
 #include "router/router.h"
 #include "sandbox/lockdown.h"
+#include "server/agent_link.h"
 #include "server/container_spec.h"
 #include "server/launcher_images.h"
 #include "server/memory.h"
@@ -83,6 +84,12 @@ std::vector<NodeFile> NodeFiles(const NodeConfig& config) {
   return named;
 }
 
+// runc and crun run what is in the store; the daemons have stores of their own.
+bool MakesImages(std::string_view runtime) {
+  return runtime == ContainerRuntimeName(ContainerRuntimeKind::kDocker) ||
+         runtime == ContainerRuntimeName(ContainerRuntimeKind::kContainerd);
+}
+
 // "NAME@REVISION" of a container back to the live revision it belongs to.
 DeployedPtr LiveRevision(const Router& router, std::string_view label) {
   const size_t at = label.rfind('@');
@@ -99,7 +106,6 @@ struct Node::Impl {
       : executor(std::move(the_executor)),
         config(std::move(the_config)),
         launcher(executor, std::move(socket), LauncherEvents(std::move(on_fatal))),
-        images(launcher),
         executor_host(launcher) {}
 
   LauncherClient::Events LauncherEvents(std::function<void(Error)> on_fatal) {
@@ -108,7 +114,7 @@ struct Node::Impl {
       if (wasm) wasm->OnExecutorExited(id, status);
     };
     events.sandbox_exited = [this](const SandboxExit& exit) {
-      if (runtime) runtime->OnSandboxExit(exit);
+      OnSandboxExit(exit);
     };
     events.launcher_gone = [on_fatal = std::move(on_fatal)] {
       on_fatal(
@@ -117,11 +123,15 @@ struct Node::Impl {
     return events;
   }
 
+  void OnSandboxExit(const SandboxExit& exit) {
+    if (runtime) runtime->OnSandboxExit(exit);
+  }
+
   asio::any_io_executor executor;
   NodeConfig config;
   LauncherClient launcher;
   LauncherAbilities abilities;
-  LauncherImages images;
+  std::optional<LauncherImages> images;
   LauncherExecutorHost executor_host;
   ControlThread control;
   FunctionLogs logs;
@@ -131,6 +141,7 @@ struct Node::Impl {
   std::shared_ptr<TlsCertificate> gateway_certificate;  // nullptr: without TLS.
   std::shared_ptr<TlsCertificate> admin_certificate;    // nullptr: no TCP.
   std::shared_ptr<KeyFile> admin_tokens;                // nullptr: no TCP.
+  std::optional<AgentLink> agent;  // Absent: the launcher makes the containers, or nobody.
   std::optional<Proxy> proxy;
   std::optional<ExecutorPool> wasm;
   std::optional<SandboxRuntime> runtime;
@@ -145,7 +156,8 @@ struct Node::Impl {
   Result<> OpenAccess();
   void MakeProxy();
   void MakeWasm();
-  void MakeContainers();
+  Awaitable<> OpenContainers();
+  void MakeContainers(SandboxHost& host);
   void MakeRouter();
   void MakeDeployer();
   void MakeAdmin();
@@ -213,8 +225,30 @@ void Node::Impl::MakeWasm() {
       [this](const Digest& module) { return blobs->OpenBlob(module); }, std::move(events));
 }
 
-void Node::Impl::MakeContainers() {
-  runtime.emplace(executor, launcher, "native");
+// An agent that does not answer leaves the node with Wasm alone.
+Awaitable<> Node::Impl::OpenContainers() {
+  if (!abilities.containers) co_return Result<>();
+  if (abilities.runtime == ContainerRuntimeName(ContainerRuntimeKind::kNative)) {
+    images.emplace(launcher, nullptr);
+    MakeContainers(launcher);
+    co_return Result<>();
+  }
+  agent.emplace(executor, launcher, abilities.runtime,
+                [this](const SandboxExit& exit) { OnSandboxExit(exit); });
+  images.emplace(launcher, MakesImages(abilities.runtime) ? &*agent : nullptr);
+  const Result<> opened = co_await agent->Open();
+  if (opened) {
+    MakeContainers(*agent);
+    co_return Result<>();
+  }
+  spdlog::warn("no containers: {}", opened.error().message);
+  abilities.why_not = "no containers: " + opened.error().message;
+  agent.reset();
+  co_return Result<>();
+}
+
+void Node::Impl::MakeContainers(SandboxHost& host) {
+  runtime.emplace(executor, host, abilities.runtime);
   PoolOptions options;
   options.boots = config.boots;
   options.max_containers = config.max_containers;
@@ -268,7 +302,7 @@ void Node::Impl::MakeDeployer() {
   };
   data_path.status = [this](const FunctionName& name) { return StatusOf(name); };
   deployer.emplace(executor, std::move(options), std::move(data_path), &*wasm,
-                   containers ? &images : nullptr, control, *blobs, *registry);
+                   containers ? &*images : nullptr, control, *blobs, *registry);
 }
 
 void Node::Impl::MakeAdmin() {
@@ -312,8 +346,8 @@ NodeInfo Node::Impl::Info() const {
   info.allow_route_header = config.allow_route_header;
   info.wasm = true;
   info.containers = containers.has_value();
-  info.containers_why_not =
-      config.containers ? abilities.why_not : "they are switched off in the node's configuration";
+  info.container_runtime = info.containers ? abilities.runtime : std::string();
+  info.containers_why_not = abilities.why_not;
   info.full_jail = abilities.full_jail;
   info.cgroup = abilities.cgroup;
   info.state_folder = config.state_folder.string();
@@ -332,8 +366,9 @@ Awaitable<> Node::Impl::OpenDoors() {
   const NodeInfo info = Info();
   spdlog::info("ready on {}://{}, policy {}, {}", info.gateway_tls ? "https" : "http", info.gateway,
                PolicyName(info.policy),
-               info.containers ? "containers and Wasm"
-                               : "Wasm only, no containers: " + info.containers_why_not);
+               info.containers ? "Wasm and containers by " + info.container_runtime + " (" +
+                                     abilities.runtime_why + ")"
+                               : "Wasm only, " + info.containers_why_not);
   co_return Result<>();
 }
 
@@ -378,7 +413,7 @@ Awaitable<> Node::Start() {
   CO_TRY(LockServer());
   node.MakeProxy();
   node.MakeWasm();
-  if (node.abilities.containers && node.config.containers) node.MakeContainers();
+  CO_TRY(co_await node.OpenContainers());
   node.MakeRouter();
   node.MakeDeployer();
   node.MakeAdmin();
