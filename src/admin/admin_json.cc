@@ -48,9 +48,11 @@ Json SummaryJson(const FunctionSummary& function, PolicyKind node_policy) {
             {"queued", status.queued},
             {"containers",
              {{"ready", status.containers_ready},
+              {"frozen", status.containers_frozen},
               {"starting", status.containers_starting},
               {"busy_slots", status.busy_slots},
-              {"free_slots", status.free_slots}}}}}};
+              {"free_slots", status.free_slots},
+              {"boot_us", status.container_boot ? Json(status.container_boot->count()) : Json()}}}}}};
 }
 
 Json ErrorBody(const Error& error) {

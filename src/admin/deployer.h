@@ -52,10 +52,12 @@ struct LiveStatus {
   uint32_t wasm_running = 0;
   uint32_t queued = 0;
   bool wasm_loaded = false;
-  uint32_t containers_ready = 0;
+  uint32_t containers_ready = 0;   ///< Frozen ones included.
+  uint32_t containers_frozen = 0;  ///< Stopped until their next request.
   uint32_t containers_starting = 0;
   uint32_t busy_slots = 0;
   uint32_t free_slots = 0;
+  std::optional<Microseconds> container_boot;  ///< What a start takes, as measured.
 };
 
 /// The data path, as the deployer sees it.

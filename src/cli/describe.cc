@@ -46,6 +46,8 @@ void AddManifest(Facts& facts, const Manifest& manifest) {
     facts.Add("containers", std::to_string(scale.min_warm) + " to " +
                                 std::to_string(scale.max_containers) + ", " +
                                 std::to_string(scale.slots) + " slots each");
+    facts.Add("freeze after",
+              scale.freeze_after.count() > 0 ? FormatDuration(scale.freeze_after) : "never");
   }
   facts.Add("keep alive", FormatDuration(manifest.scale.keep_alive));
   const bool has_more =
@@ -94,6 +96,9 @@ Outcome RunDescribe(const DescribeOptions& options, const Session& session) {
             TextAt(function, "/revision") + ", deployed " + AgeAt(function, "/deployed", now));
   facts.Add("policy", TextAt(function, "/policy"));
   facts.Add("state", StateOf(function));
+  if (const int64_t boot_us = NumberAt(function, "/status/containers/boot_us"); boot_us > 0) {
+    facts.Add("container start", std::to_string((boot_us + 500) / 1000) + " ms, as measured");
+  }
   const std::string failure = TextAt(function, "/failure");
   if (!failure.empty()) facts.Add("failure", failure);
   facts.Add("module", BlobOf(function, "module"));

@@ -26,13 +26,14 @@ std::string StateOf(const Json& function) {
   if (TextAt(function, "/state") == "failed") return "failed";
   const int64_t ready = NumberAt(function, "/status/containers/ready");
   const int64_t starting = NumberAt(function, "/status/containers/starting");
+  const int64_t frozen = NumberAt(function, "/status/containers/frozen");
   const int64_t busy = NumberAt(function, "/status/containers/busy_slots");
   const int64_t slots = busy + NumberAt(function, "/status/containers/free_slots");
   const int64_t running = NumberAt(function, "/status/wasm_running");
   std::string text;
   const auto add = [&text](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
   if (ready > 0) {
-    add(Plural(ready, "container"));
+    add(Plural(ready, "container") + (frozen > 0 ? " (" + std::to_string(frozen) + " frozen)" : ""));
     add(std::to_string(busy) + " of " + Plural(slots, "slot") + " busy");
   }
   if (starting > 0) add(Plural(starting, "container") + " starting");

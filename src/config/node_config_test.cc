@@ -193,8 +193,9 @@ INSTANTIATE_TEST_SUITE_P(
                 "HYBRIDSERVE_WASM_THREADS: wasm.threads is 'many'; write a whole number"},
         BadCase{"BadBooleanVariable",
                 "",
-                {"HYBRIDSERVE_CONTAINER_ENABLED=yes"},
-                "HYBRIDSERVE_CONTAINER_ENABLED: container.enabled is 'yes'; write true or false"},
+                {"HYBRIDSERVE_POLICY_ALLOW_ROUTE_HEADER=yes"},
+                "HYBRIDSERVE_POLICY_ALLOW_ROUTE_HEADER: policy.allow_route_header is 'yes'; write "
+                "true or false"},
         BadCase{"MisspeltVariable",
                 "",
                 {"HYBRIDSERVE_GATEWAY_LISTN=a:1"},

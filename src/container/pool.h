@@ -1,10 +1,12 @@
 // ContainerPool: the warm containers of every function, their slots and their connections.
 //
-// The pool starts what it is told to start, hands out slots, keeps connections alive, and ends
-// containers: after keep_alive without work, when their revision is retired, when they die.
+// The pool starts what it is told to start, hands out slots, keeps connections alive, freezes
+// containers after freeze_after without work, and ends them: after keep_alive without work, when
+// their revision is retired, when they die.
 // When to start one is the policy's business, not the pool's.
 //
-// State machine of a container: creating → starting (until it listens) → ready ⇄ busy → ending.
+// State machine of a container: creating → starting (until it listens) → ready ⇄ busy → ending;
+// an idle one may be frozen, and is thawed when a slot of it is taken.
 // Containers of an older revision finish their requests and go.
 //
 // Implemented by WarmPool (warm_pool.h) over a ContainerRuntime, and by fakes in tests.
@@ -36,18 +38,22 @@ struct PoolOptions {
 struct PoolEvents {
   std::function<void(const Deployed&, std::string_view outcome, Microseconds boot_time)> booted;
   std::function<void(const Deployed&)> slot_freed;  ///< A slot became free, or a boot ended.
+  std::function<void(const Deployed&, Microseconds thaw_time)> thawed;
   std::function<void(const Deployed&, std::string_view line)> log_line;
 };
 
 /// Counts for policies and metrics.
 struct PoolView {
-  uint32_t ready = 0;     ///< Containers that listen.
+  uint32_t ready = 0;     ///< Containers that listen, frozen ones included.
+  uint32_t frozen = 0;    ///< Of those, the ones that are thawed by their next request.
   uint32_t starting = 0;  ///< Asked for and not yet listening.
   uint32_t free_slots = 0;
   uint32_t busy_slots = 0;
   /// The last start failed at this time and nothing started since: policies back off.
   std::optional<std::chrono::steady_clock::time_point> last_failure;
   uint32_t failures_in_row = 0;
+  /// What a start of this function takes, as measured; absent: none was seen yet.
+  std::optional<Microseconds> boot_time;
 };
 
 /// What forwarding one request came to, when an answer was sent.

@@ -57,6 +57,12 @@ asio::awaitable<void> WarmPool::Impl::AdoptOne(AdoptedContainer survivor, Deploy
                  container->id.value, function->manifest.name.value, network.error().message);
   }
   if (container->set == nullptr) co_return;  // ended meanwhile
+  const Result<> thawed = co_await runtime.Thaw(container->id);  // It may have been frozen.
+  if (!thawed && thawed.error().code != Code::kUnsupported) {
+    spdlog::warn("container {} of function '{}' outlived a restart and cannot be thawed: {}",
+                 container->id.value, function->manifest.name.value, thawed.error().message);
+  }
+  if (container->set == nullptr) co_return;  // ended meanwhile
   Result<UniqueFd> stream = co_await runtime.Connect(container->id);
   if (container->set == nullptr) co_return;  // ended meanwhile
   if (stream) {

@@ -9,6 +9,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <string>
+#include <utility>
 
 #include "container/pool_state.h"
 
@@ -95,8 +96,8 @@ bool WarmPool::Impl::HasRoom(uint64_t memory_bytes) const {
   return options.memory_bytes == 0 || live_memory + memory_bytes <= options.memory_bytes;
 }
 
-// Ends the longest-idle containers of other revisions until one more fits. Ends none when that
-// would not be enough.
+// Ends the least valuable idle containers of other revisions until one more fits. Ends none when
+// that would not be enough.
 bool WarmPool::Impl::MakeRoom(const PoolSet& set) {
   const uint64_t wanted = set.function->manifest.limits.memory_bytes;
   if (HasRoom(wanted)) return true;
@@ -110,7 +111,7 @@ bool WarmPool::Impl::MakeRoom(const PoolSet& set) {
     }
   }
   std::sort(idle.begin(), idle.end(), [](const PoolContainerPtr& a, const PoolContainerPtr& b) {
-    return a->idle_since < b->idle_since;
+    return std::pair(a->keep_value, a->idle_since) < std::pair(b->keep_value, b->idle_since);
   });
   uint32_t count = live;
   uint64_t memory = live_memory;
@@ -126,6 +127,7 @@ bool WarmPool::Impl::MakeRoom(const PoolSet& set) {
   if (!fits()) return false;
   for (size_t i = 0; i < goes; ++i) {
     PoolSet* other = idle[i]->set;
+    value_floor = idle[i]->keep_value;
     End(idle[i]);
     ForgetIfEmpty(*other);
   }
@@ -167,6 +169,8 @@ asio::awaitable<void> WarmPool::Impl::Boot(PoolContainerPtr container) {
     Maintain(set);
     ForgetIfEmpty(set);
   } else if (booted) {
+    std::optional<Microseconds>& usual = container->set->boot_time;
+    usual = usual ? (*usual * 3 + took) / 4 : took;
     BecomeReady(container);
   } else {
     outcome = booted.error().code == Code::kTimeout ? "timeout" : "failed";
@@ -265,6 +269,7 @@ Error WarmPool::Impl::ExitError(const PoolContainer& container) const {
 void WarmPool::Impl::BecomeReady(const PoolContainerPtr& container) {
   container->state = ContainerState::kReady;
   container->idle_since = clock.Now();
+  Value(*container);
   PoolSet& set = *container->set;
   HandOut(set);
   // Those who have waited too long look again.
@@ -276,7 +281,7 @@ void WarmPool::Impl::BecomeReady(const PoolContainerPtr& container) {
   }
   StartForWaiters(set);
   Maintain(set);
-  ScheduleSweep(container->idle_since + set.scale().keep_alive);
+  ScheduleSweep(DueAt(*container));
   ScheduleMeasuring(200ms);
 }
 

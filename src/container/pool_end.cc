@@ -110,10 +110,15 @@ void WarmPool::Impl::OnExit(const SandboxExit& exit) {
   if (container->booting || container->state == ContainerState::kEnding) return;
 
   PoolSet& set = *container->set;
-  const DeployedPtr function = set.function;
   const Error error = ExitError(*container);
   spdlog::warn("{}", error.message);
   if (!container->answered) NoteFailure(set, error);
+  Replace(container);
+}
+
+void WarmPool::Impl::Replace(const PoolContainerPtr& container) {
+  PoolSet& set = *container->set;
+  const DeployedPtr function = set.function;
   End(container);
   StartForWaiters(set);
   Maintain(set);
@@ -152,14 +157,16 @@ void WarmPool::Impl::SweepSet(PoolSet& set, Clock::TimePoint now, Clock::TimePoi
   });
   size_t may_go = set.MayGo();
   for (const PoolContainerPtr& container : idle) {
-    if (may_go == 0) return;
-    const Clock::TimePoint expires = container->idle_since + set.scale().keep_alive;
-    if (expires > now) {
+    if (may_go > 0) {
+      const Clock::TimePoint expires = container->idle_since + set.scale().keep_alive;
+      if (expires <= now) {
+        End(container);
+        --may_go;
+        continue;
+      }
       next = std::min(next, expires);
-      return;
     }
-    End(container);
-    --may_go;
+    FreezeIfDue(container, now, next);
   }
 }
 
@@ -167,20 +174,29 @@ void WarmPool::Impl::ScheduleMeasuring(std::chrono::milliseconds after) {
   if (closed || measuring_soon) return;
   measuring_soon = true;
   measuring = clock.At(clock.Now() + after,
-                       [this] { asio::co_spawn(executor, Measure(), asio::detached); });
+                       [this] { asio::co_spawn(executor, MeasureAll(), asio::detached); });
 }
 
-asio::awaitable<void> WarmPool::Impl::Measure() {
+// A frozen container was measured when it froze: it uses no more until it is thawed.
+asio::awaitable<void> WarmPool::Impl::MeasureAll() {
   const std::shared_ptr<Impl> self = shared_from_this();
   std::vector<PoolContainerPtr> containers;
   for (const auto& [id, container] : occupying) containers.push_back(container);
   for (const PoolContainerPtr& container : containers) {
-    if (container->state != ContainerState::kReady) continue;
-    const Result<SandboxUsage> usage = co_await runtime.Stats(container->id);
-    if (usage) container->measured_bytes = usage->memory_bytes;
+    if (container->state != ContainerState::kReady || container->frost == Frost::kFrozen) continue;
+    co_await Measure(*container);
   }
   measuring_soon = false;
-  if (!occupying.empty()) ScheduleMeasuring(kMeasureEvery);
+  const bool some_run = std::any_of(occupying.begin(), occupying.end(), [](const auto& one) {
+    return one.second->frost != Frost::kFrozen;
+  });
+  if (some_run) ScheduleMeasuring(kMeasureEvery);
+}
+
+Awaitable<> WarmPool::Impl::Measure(PoolContainer& container) {
+  CO_TRY_ASSIGN(const SandboxUsage usage, co_await runtime.Stats(container.id));
+  container.measured_bytes = usage.memory_bytes;
+  co_return Result<>{};
 }
 
 }  // namespace hybridserve

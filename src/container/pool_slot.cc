@@ -13,6 +13,8 @@ using namespace std::chrono_literals;
 
 // A connection that breaks is noticed before the exit that broke it is heard of.
 constexpr auto kExitNews = 50ms;
+// One broken connection may be one bad request's doing.
+constexpr uint32_t kLossesInRow = 2;
 
 class PoolSlot : public ContainerPool::Slot {
  public:
@@ -64,6 +66,7 @@ Awaitable<ForwardResult> PoolSlot::Forward(Exchange& exchange, AddHeaders add_he
     if (outcome.result) {
       NoteAnswer();
     } else if (outcome.lost) {
+      if (++container_->losses >= kLossesInRow) container_->broken = true;
       Error error = std::move(outcome.result.error());
       Result<ForwardResult> described = co_await DescribeLoss(std::move(error), from);
       co_return described;
@@ -91,6 +94,7 @@ Awaitable<std::unique_ptr<Connection>> PoolSlot::TakeConnection(From from) {
 }
 
 void PoolSlot::NoteAnswer() {
+  container_->losses = 0;
   if (std::exchange(container_->answered, true) || container_->set == nullptr) return;
   container_->set->failures = 0;
   container_->set->last_failure.reset();

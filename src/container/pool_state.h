@@ -7,6 +7,7 @@
 //   - live (in a list) never exceeds max_containers, nor does occupied: so a start that has been
 //     accepted gets its room once what is being destroyed is gone.
 //   - A free slot and a waiter never exist together in one set.
+//   - A container with a slot handed out is not frozen, or is being thawed.
 //
 // Thread rule: the event loop's thread only.
 #pragma once
@@ -33,6 +34,7 @@ namespace hybridserve {
 struct PoolSet;
 
 enum class ContainerState : uint8_t { kQueued, kCreating, kStarting, kReady, kEnding };
+enum class Frost : uint8_t { kNone, kFreezing, kFrozen, kThawing };
 
 /// One container, from the decision to start it until nothing of it is left.
 struct PoolContainer {
@@ -43,7 +45,9 @@ struct PoolContainer {
   uint16_t port = 8080;
   ContainerId id{};  ///< From Create on.
   ContainerState state = ContainerState::kQueued;
+  Frost frost = Frost::kNone;       ///< Of a ready one.
   uint32_t busy = 0;                ///< Slots handed out.
+  uint32_t losses = 0;              ///< Requests in a row whose connection it broke.
   bool answered = false;            ///< A request was answered.
   bool broken = false;              ///< Takes no new work; ends once it is idle.
   bool created = false;             ///< `id` is valid.
@@ -52,6 +56,8 @@ struct PoolContainer {
   std::optional<SandboxExit> exit;  ///< It ended by itself.
   bool log_ended = false;
   Clock::TimePoint idle_since;
+  Clock::TimePoint freeze_tried;  ///< When it could not be frozen, and ran on.
+  double keep_value = 0;          ///< As of its last use; see keep_value.h.
   uint64_t measured_bytes = 0;
   Event changed;  ///< exit, abandoned or log_ended was set.
   std::unique_ptr<NetworkService> network;
@@ -87,6 +93,8 @@ struct PoolSet {
   uint32_t failures = 0;  ///< In a row.
   std::optional<Clock::TimePoint> last_failure;
   Error last_error;
+  uint64_t uses = 0;                      ///< Slots taken.
+  std::optional<Microseconds> boot_time;  ///< Of its starts, the latest counting most.
   Clock::Ticket retry;  ///< Of what min_warm wants.
 
   [[nodiscard]] const Scale& scale() const { return function->manifest.scale; }
@@ -126,6 +134,7 @@ struct WarmPool::Impl : std::enable_shared_from_this<WarmPool::Impl> {
   void Release(const PoolContainerPtr& container);
   void HandOut(PoolSet& set);
   void FailWaiters(PoolSet& set, const Error& error);
+  void Value(PoolContainer& container) const;
   Awaitable<std::unique_ptr<Slot>> Wait(PoolSet& set, PoolWaiter& waiter);
   std::optional<Error> Overdue(const PoolSet& set) const;
   void Close();
@@ -161,11 +170,23 @@ struct WarmPool::Impl : std::enable_shared_from_this<WarmPool::Impl> {
   void OnExit(const SandboxExit& exit);
   boost::asio::awaitable<void> DestroyAll();
   Awaitable<> DestroyOne(ContainerId id);
+  /// Ends one that is of no use any more, and starts what is wanted in its place.
+  void Replace(const PoolContainerPtr& container);
   void ScheduleSweep(Clock::TimePoint when);
   void Sweep();
   void SweepSet(PoolSet& set, Clock::TimePoint now, Clock::TimePoint& next);
   void ScheduleMeasuring(std::chrono::milliseconds after);
-  boost::asio::awaitable<void> Measure();
+  boost::asio::awaitable<void> MeasureAll();
+
+  // pool_freeze.cc.
+  /// When an idle container is frozen, or TimePoint::max().
+  [[nodiscard]] Clock::TimePoint FreezesAt(const PoolContainer& container) const;
+  /// When an idle container is to be frozen or ended next.
+  [[nodiscard]] Clock::TimePoint DueAt(const PoolContainer& container) const;
+  void FreezeIfDue(const PoolContainerPtr& container, Clock::TimePoint now, Clock::TimePoint& next);
+  boost::asio::awaitable<void> FreezeOne(PoolContainerPtr container);
+  boost::asio::awaitable<void> ThawOne(PoolContainerPtr container);
+  Awaitable<> Measure(PoolContainer& container);
 
   // pool_adopt.cc.
   [[nodiscard]] bool HasPlaceFor(const Deployed& function) const;
@@ -186,6 +207,9 @@ struct WarmPool::Impl : std::enable_shared_from_this<WarmPool::Impl> {
   std::deque<PoolContainerPtr> end_queue;
   uint32_t boots = 0;        // under way
   uint32_t destroys = 0;     // under way
+  uint32_t freezes = 0;      // under way
+  bool can_freeze = true;    // until the runtime says that it cannot
+  double value_floor = 0;    // keep_value of the last container that had to make room
   uint32_t live = 0;         // containers in sets
   uint64_t live_memory = 0;  // sum of their limits
   uint32_t occupied = 0;     // from Create to destroyed

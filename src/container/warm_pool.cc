@@ -3,9 +3,13 @@
 #include "container/warm_pool.h"
 
 #include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <string>
+#include <utility>
 
+#include "container/keep_value.h"
 #include "container/pool_state.h"
 
 namespace hybridserve {
@@ -119,6 +123,7 @@ void Count(const PoolSet& set, uint32_t slots, PoolView& view) {
       continue;
     }
     ++view.ready;
+    if (container->frost == Frost::kFrozen) ++view.frozen;
     view.busy_slots += container->busy;
     if (container->HasFreeSlot() && !set.retired) view.free_slots += slots - container->busy;
   }
@@ -132,6 +137,7 @@ PoolView WarmPool::Look(const Deployed& function) const {
     Count(*set, set->scale().slots, view);
     view.last_failure = set->last_failure;
     view.failures_in_row = set->failures;
+    view.boot_time = set->boot_time;
   }
   return view;
 }
@@ -157,16 +163,33 @@ std::unique_ptr<ContainerPool::Slot> WarmPool::TryAcquire(const DeployedPtr& fun
   return impl_->TakeSlot(*set);
 }
 
-// The fullest container with a free slot: the others may then become idle and go.
+// The fullest container with a free slot, which lets the others become idle and go; a frozen one
+// only if none runs. It is thawed while the request is sent to it.
 std::unique_ptr<ContainerPool::Slot> WarmPool::Impl::TakeSlot(PoolSet& set) {
+  const auto rank = [](const PoolContainer& container) {
+    return std::pair(container.frost != Frost::kFrozen, container.busy);
+  };
   const PoolContainerPtr* best = nullptr;
   for (const PoolContainerPtr& container : set.containers) {
     if (!container->HasFreeSlot()) continue;
-    if (best == nullptr || container->busy > (*best)->busy) best = &container;
+    if (best == nullptr || rank(*container) > rank(**best)) best = &container;
   }
   if (best == nullptr) return nullptr;
-  ++(*best)->busy;
-  return MakeSlot(shared_from_this(), *best);
+  const PoolContainerPtr container = *best;
+  ++container->busy;
+  ++set.uses;
+  Value(*container);
+  if (container->frost == Frost::kFrozen) {
+    container->frost = Frost::kThawing;
+    asio::co_spawn(executor, ThawOne(container), asio::detached);
+  }
+  return MakeSlot(shared_from_this(), container);
+}
+
+void WarmPool::Impl::Value(PoolContainer& container) const {
+  const PoolSet& set = *container.set;
+  container.keep_value = KeepValue(value_floor, std::max<uint64_t>(set.uses, 1),
+                                   set.boot_time.value_or(Microseconds(0)), container.MemoryLimit());
 }
 
 void WarmPool::Impl::Release(const PoolContainerPtr& container) {
@@ -183,7 +206,7 @@ void WarmPool::Impl::Release(const PoolContainerPtr& container) {
       Maintain(set);
       ForgetIfEmpty(set);
     } else {
-      ScheduleSweep(container->idle_since + set.scale().keep_alive);
+      ScheduleSweep(DueAt(*container));
     }
   }
   StartStarved();

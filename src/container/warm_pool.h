@@ -1,12 +1,15 @@
 // WarmPool: the ContainerPool of a node, over one ContainerRuntime.
 //
 // Starts wait for one of the node's boot slots, in order, and for room: when max_containers or
-// memory_bytes is reached, the longest-idle container of another function goes first. A container
-// is ready once its port takes a connection, which is probed at growing intervals; that connection
-// serves its first request. Connections are kept open between requests.
+// memory_bytes is reached, the least valuable idle container of another function goes first
+// (keep_value.h). A container is ready once its port takes a connection, which is probed at growing
+// intervals; that connection serves its first request. Connections are kept open between requests.
 //
-// One call of the clock ends all idle containers, so an idle node with no containers does nothing
-// at all.
+// One call of the clock freezes and ends all idle containers, so an idle node does nothing at all
+// but end what has been frozen for long.
+//
+// A container that breaks the connections of two requests in a row takes no new work and ends;
+// the function's requests go to Wasm until another is ready.
 //
 // Thread rule: the event loop's thread only. Destroy it after Drain, or once the event loop has
 // stopped.

@@ -35,8 +35,9 @@ enum class Kind : uint8_t {
   kKeepWarm,
   kChangeProgram,
   kChangeDestroy,
+  kChangeFreezing,
 };
-constexpr int kKinds = 12;
+constexpr int kKinds = 13;
 
 using Step = RandomStep<Kind>;
 
@@ -47,6 +48,8 @@ class World {
   explicit World(PoolOptions options) : options_(options) {
     runtime_.create_time = 3ms;
     runtime_.destroy_time = 7ms;
+    runtime_.freeze_time = 4ms;
+    runtime_.thaw_time = 2ms;
     runtime_.program = [this](const ContainerSpec&) { return program_; };
     PoolEvents events;
     events.slot_freed = [](const Deployed&) {};
@@ -106,6 +109,15 @@ class World {
       case Kind::kChangeDestroy:
         runtime_.destroy_error.reset();
         if (step.which % 2 == 0) runtime_.destroy_error = Error{Code::kInternal, "busy"};
+        break;
+      case Kind::kChangeFreezing:
+        runtime_.freeze_error.reset();
+        runtime_.thaw_error.reset();
+        if (step.which % 4 == 0) runtime_.freeze_error = Error{Code::kTimeout, "it did not stop"};
+        if (step.which % 4 == 1) {
+          exited_ = true;  // One with slots that cannot be thawed ends.
+          runtime_.thaw_error = Error{Code::kInternal, "it is stuck"};
+        }
         break;
     }
     loop_.Settle();
@@ -187,6 +199,7 @@ class World {
     function->manifest.scale.slots = static_cast<uint32_t>(3 - index);
     function->manifest.scale.min_warm = index == 2 ? 1 : 0;
     function->manifest.scale.keep_alive = 2s;
+    function->manifest.scale.freeze_after = std::array{0ms, 300ms, 5ms}[index];
     function->manifest.limits.memory_bytes = (1 + index) << 20;
     function->manifest.limits.queue_timeout = 1s;
     function->manifest.limits.start_timeout = 1500ms;
@@ -236,6 +249,7 @@ class World {
       const PoolView view = pool_->Look(*function);
       RC_ASSERT(view.starting <= 1u);
       RC_ASSERT(view.ready + view.starting <= function->manifest.scale.max_containers);
+      RC_ASSERT(view.frozen <= view.ready);
       RC_ASSERT(view.busy_slots + view.free_slots <= view.ready * function->manifest.scale.slots);
       const bool waits =
           std::any_of(waiting_.begin(), waiting_.end(),

@@ -12,9 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "container/fake/fake_exchange.h"
-#include "container/fake/fake_runtime.h"
-#include "container/test_loop.h"
+#include "container/warm_pool_fixture.h"
 
 namespace hybridserve {
 namespace {
@@ -22,90 +20,6 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using SlotPtr = std::unique_ptr<ContainerPool::Slot>;
-
-// A function whose manifest the test may change before it is used.
-std::shared_ptr<Deployed> Function(const std::string& name, int64_t revision = 1) {
-  auto function = std::make_shared<Deployed>();
-  function->manifest.name.value = name;
-  function->manifest.container.emplace();
-  function->manifest.scale.max_containers = 2;
-  function->manifest.scale.slots = 2;
-  function->revision.value = revision;
-  function->image.value = std::string(64, 'a');
-  return function;
-}
-
-// What serves a container's outbound connections: only that it lives is of interest.
-class CountedService : public NetworkService {
- public:
-  CountedService(UniqueFd listener, int& alive) : listener_(std::move(listener)), alive_(alive) {
-    alive_ += listener_ ? 1 : 0;
-  }
-  ~CountedService() override { --alive_; }
-  CountedService(const CountedService&) = delete;
-  CountedService& operator=(const CountedService&) = delete;
-
- private:
-  UniqueFd listener_;
-  int& alive_;
-};
-
-class WarmPoolTest : public testing::Test {
- protected:
-  WarmPool& Pool() {
-    if (!pool_) {
-      PoolEvents events;
-      events.booted = [this](const Deployed& function, std::string_view outcome, Microseconds) {
-        boots_.push_back(function.manifest.name.value + " " + std::string(outcome));
-      };
-      events.slot_freed = [this](const Deployed&) { ++slots_freed_; };
-      events.log_line = [this](const Deployed&, std::string_view line) {
-        lines_.emplace_back(line);
-      };
-      WarmPoolParts parts;
-      parts.clock = &clock_;
-      parts.network = [this](UniqueFd listener, const DeployedPtr&) {
-        return std::make_unique<CountedService>(std::move(listener), services_);
-      };
-      pool_ = std::make_unique<WarmPool>(loop_.executor(), runtime_, options_, events, parts);
-    }
-    return *pool_;
-  }
-  void Advance(std::chrono::steady_clock::duration by) {
-    // In steps, as time passes: what a call adds may be due within `by`.
-    for (auto left = by; left > 0ms;) {
-      const auto step = std::min<std::chrono::steady_clock::duration>(left, 50ms);
-      clock_.Advance(step);
-      loop_.Settle();
-      left -= step;
-    }
-  }
-  // Starts a container and waits until it is ready.
-  void Warm(const DeployedPtr& function) {
-    const uint32_t ready = Pool().Look(*function).ready;
-    EXPECT_TRUE(Pool().Prepare(function));
-    loop_.Settle();
-    for (int i = 0; i < 100 && Pool().Look(*function).ready == ready; ++i) Advance(10ms);
-    ASSERT_EQ(Pool().Look(*function).ready, ready + 1);
-  }
-  TestLoop::Task<Result<SlotPtr>> Acquire(const DeployedPtr& function) {
-    return loop_.Start(Pool().Acquire(function));
-  }
-  Result<ForwardResult> Forward(ContainerPool::Slot& slot, FakeExchange& exchange) {
-    return loop_.Run(slot.Forward(exchange, nullptr));
-  }
-
-  TestLoop loop_;
-  ManualClock clock_;
-  FakeRuntime runtime_{loop_.executor(), clock_};
-  PoolOptions options_;
-  std::vector<std::string> boots_;
-  std::vector<std::string> lines_;
-  int slots_freed_ = 0;
-  int services_ = 0;  // That are alive.
-  std::unique_ptr<WarmPool> pool_;
-};
 
 TEST_F(WarmPoolTest, HasNothingUntilItIsToldToPrepare) {
   const DeployedPtr f = Function("f");
@@ -287,6 +201,69 @@ TEST_F(WarmPoolTest, MakesRoomByEndingTheLongestIdleContainerOfAnotherFunction) 
   EXPECT_EQ(Pool().Look(*b).ready, 0);
   EXPECT_EQ(Pool().Look(*c).ready, 1);
   EXPECT_EQ(runtime_.most_alive(), 2);
+}
+
+TEST_F(WarmPoolTest, AContainerThatBreaksTwoConnectionsInARowTakesNoNewWork) {
+  bool healthy = false;
+  runtime_.program = [&healthy](const ContainerSpec&) {
+    FakeProgram program;
+    if (healthy) return program;
+    program.serve = [](FakeSocket& socket) -> boost::asio::awaitable<void> {
+      std::string buffer;
+      co_await ReadFakeRequest(socket, buffer);
+    };
+    return program;
+  };
+  const DeployedPtr f = Function("f");
+  Warm(f);
+  for (int i = 0; i < 2; ++i) {
+    const SlotPtr slot = Pool().TryAcquire(f);
+    ASSERT_NE(slot, nullptr);
+    FakeExchange exchange(loop_.executor());
+    exchange.Post("not to be sent twice");
+    auto answer = loop_.Start(slot->Forward(exchange, nullptr));
+    Advance(200ms);
+    ASSERT_TRUE(answer.done());
+    EXPECT_FALSE(answer.result());
+  }
+  loop_.Settle();
+  EXPECT_EQ(Pool().Look(*f).ready, 0);
+  EXPECT_EQ(runtime_.alive(), 0);
+  healthy = true;
+  Warm(f);
+  FakeExchange exchange(loop_.executor());
+  EXPECT_TRUE(Forward(*Pool().TryAcquire(f), exchange));
+}
+
+TEST_F(WarmPoolTest, EndsTheLeastValuableIdleContainerForRoom) {
+  options_.max_containers = 3;
+  runtime_.create_time = 100ms;
+  const DeployedPtr often = Function("often"), seldom = Function("seldom"), last = Function("last");
+  auto big = Function("big");
+  big->manifest.limits.memory_bytes = often->manifest.limits.memory_bytes * 8;
+  Warm(often);
+  for (int i = 0; i < 5; ++i) Pool().TryAcquire(often).reset();
+  Warm(seldom);
+  Pool().TryAcquire(seldom).reset();
+  Warm(big);
+  for (int i = 0; i < 5; ++i) Pool().TryAcquire(big).reset();
+  EXPECT_NEAR(Pool().Look(*often).boot_time->count(), 100'000, 20'000);
+  Warm(last);  // 5 uses of eight times the memory are worth less than one
+  EXPECT_EQ(Pool().Look(*big).ready, 0);
+  EXPECT_EQ(Pool().Look(*seldom).ready, 1);
+  Warm(Function("next"));
+  EXPECT_EQ(Pool().Look(*seldom).ready, 0);
+  EXPECT_EQ(Pool().Look(*often).ready, 1) << "it is idle for longest, and asked for most";
+}
+
+TEST_F(WarmPoolTest, WhatIsNotAskedForAnyMoreLosesItsValue) {
+  options_.max_containers = 2;
+  runtime_.create_time = 10ms;
+  const DeployedPtr once = Function("once");
+  Warm(once);
+  for (int i = 0; i < 3; ++i) Pool().TryAcquire(once).reset();
+  for (int i = 0; i < 8; ++i) Warm(Function("f" + std::to_string(i)));
+  EXPECT_EQ(Pool().Look(*once).ready, 0);
 }
 
 TEST_F(WarmPoolTest, NeverEndsABusyOrProtectedContainerForRoom) {

@@ -53,6 +53,7 @@ struct Scale {
   uint32_t max_containers = 1;                  ///< 0 forbids containers. 0..1024.
   uint32_t slots = 4;                           ///< Requests at once in one container. 1..1024.
   std::chrono::milliseconds keep_alive{60000};  ///< Idle time before a container, or the code, goes.
+  std::chrono::milliseconds freeze_after{1000};  ///< Idle time before a container is frozen; 0: never.
   bool operator==(const Scale&) const = default;
 };
 

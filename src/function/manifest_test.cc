@@ -55,6 +55,7 @@ min_warm = 1
 max_containers = 3
 slots = 2
 keep_alive = "2h"
+freeze_after = "3s"
 
 [environment]
 GREETING = "hi"
@@ -86,7 +87,7 @@ Manifest Full() {
       "hello.tar", "make image", "hello", "debian", {"scratch"}, true, {"/function", "--serve"},
       true};
   manifest.limits = {256u << 20, 1024, 64u << 10, 8, 0, 16, 0.5, 1u << 30, 500ms, 3s, 5min};
-  manifest.scale = {1, 3, 2, 2h};
+  manifest.scale = {1, 3, 2, 2h, 3s};
   manifest.environment = {{"GREETING", "hi"}};
   manifest.secrets = {{"TOKEN", "/etc/hello/token"}};
   manifest.access_keys = "/etc/hello/keys";
@@ -149,7 +150,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "hello/function.toml:5: unknown key 'memroy' in [limits]; did you mean 'memory'?"},
         BadCase{"StrangeKey", With("[scale]\nzzzzzzzzzz = 1\n"),
                 "hello/function.toml:5: unknown key 'zzzzzzzzzz' in [scale]; known are min_warm, "
-                "max_containers, slots, keep_alive"},
+                "max_containers, slots, keep_alive, freeze_after"},
         BadCase{"MisspeltSection", With("[limit]\n"),
                 "hello/function.toml:4: unknown key 'limit'; did you mean 'limits'?"},
         BadCase{"KeyInAFolder", With("[[folders]]\nhost = \"/a\"\ngest = \"/b\"\n"),

@@ -181,6 +181,7 @@ void VisitScale(SettingsVisitor& v, Scale& scale) {
   v.Count("max_containers", scale.max_containers, 0, 1024);
   v.Count("slots", scale.slots, 1, 1024);
   v.Duration("keep_alive", scale.keep_alive, 0ms, 24h);
+  v.Duration("freeze_after", scale.freeze_after, 0ms, 24h);
   if (scale.min_warm > scale.max_containers) {
     v.Complain("min_warm", "scale.min_warm is " + std::to_string(scale.min_warm) +
                                ", more than scale.max_containers, " +

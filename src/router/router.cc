@@ -490,7 +490,8 @@ void Router::Impl::Fill(Gauges& gauges) const {
   if (containers == nullptr) return;
   const PoolView view = containers->LookAtNode();
   gauges.containers_starting += view.starting;
-  gauges.containers_ready += view.ready;
+  gauges.containers_ready += view.ready - view.frozen;
+  gauges.containers_frozen += view.frozen;
   gauges.container_slots_busy += view.busy_slots;
   gauges.container_slots_free += view.free_slots;
   const ContainerPool::Usage used = containers->Used();

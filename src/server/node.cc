@@ -257,6 +257,9 @@ void Node::Impl::MakeContainers(SandboxHost& host) {
   events.booted = [this](const Deployed&, std::string_view outcome, Microseconds boot_time) {
     metrics.CountBoot(outcome, boot_time);
   };
+  events.thawed = [this](const Deployed&, Microseconds thaw_time) {
+    metrics.CountThaw(thaw_time);
+  };
   events.slot_freed = [this](const Deployed& function) {
     if (router) router->OnSlotFreed(function);
   };
@@ -329,9 +332,11 @@ LiveStatus Node::Impl::StatusOf(const FunctionName& name) const {
   live.queued = status.queued;
   live.wasm_loaded = status.wasm_loaded;
   live.containers_ready = status.containers.ready;
+  live.containers_frozen = status.containers.frozen;
   live.containers_starting = status.containers.starting;
   live.busy_slots = status.containers.busy_slots;
   live.free_slots = status.containers.free_slots;
+  live.container_boot = status.containers.boot_time;
   return live;
 }
 

@@ -81,6 +81,7 @@ void AddGauges(std::vector<MetricFamily>& out, const Gauges& g) {
   auto containers = Family("hybridserve_containers", "Containers by state.", MetricType::Gauge);
   AddValue(containers, {{"state", "starting"}}, static_cast<double>(g.containers_starting));
   AddValue(containers, {{"state", "ready"}}, static_cast<double>(g.containers_ready));
+  AddValue(containers, {{"state", "frozen"}}, static_cast<double>(g.containers_frozen));
   AddValue(containers, {{"state", "ending"}}, static_cast<double>(g.containers_ending));
   out.push_back(std::move(containers));
 
@@ -169,6 +170,11 @@ struct Metrics::Impl {
   Histogram& boot = prometheus::BuildHistogram()
                         .Name("hybridserve_boot_seconds")
                         .Help("Starting a container, until it listens or fails.")
+                        .Register(registry)
+                        .Add({}, kSeconds);
+  Histogram& thaw = prometheus::BuildHistogram()
+                        .Name("hybridserve_thaw_seconds")
+                        .Help("Letting a frozen container go on.")
                         .Register(registry)
                         .Add({}, kSeconds);
   std::unordered_map<FunctionName, FunctionCountsPtr> functions;
@@ -294,6 +300,8 @@ void Metrics::CountBoot(std::string_view outcome, Microseconds boot_time) {
   }
   impl_->boot.Observe(Seconds(boot_time));
 }
+
+void Metrics::CountThaw(Microseconds thaw_time) { impl_->thaw.Observe(Seconds(thaw_time)); }
 
 void Metrics::CountRefused(int http_status) { ++impl_->refused[http_status]; }
 

@@ -76,7 +76,8 @@ struct Gauges {
   uint64_t wasm_running = 0;  ///< Guests that run now.
   uint64_t queued = 0;        ///< Requests that wait for a slot.
   uint64_t containers_starting = 0;
-  uint64_t containers_ready = 0;  ///< Listening.
+  uint64_t containers_ready = 0;   ///< Listening, and not frozen.
+  uint64_t containers_frozen = 0;  ///< Stopped until their next request.
   uint64_t containers_ending = 0;
   uint64_t container_slots_busy = 0;
   uint64_t container_slots_free = 0;
@@ -106,6 +107,8 @@ class Metrics {
   static void CountEgress(FunctionCounts& counts, EgressResult result);
   /// One start of a container ended; `outcome` is a word ("ready", "exited", "timeout", ...).
   void CountBoot(std::string_view outcome, Microseconds boot_time);
+  /// A frozen container went on.
+  void CountThaw(Microseconds thaw_time);
   /// A request was answered before a backend was chosen: bad request, unknown function, a route
   /// that the node does not allow.
   void CountRefused(int http_status);

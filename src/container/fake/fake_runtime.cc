@@ -275,7 +275,7 @@ UniqueFd FakeRuntime::Dial(ContainerId id, uint16_t port) const {
 }
 
 Awaitable<> FakeRuntime::Freeze(ContainerId id) {
-  co_await Pause(std::chrono::microseconds(0));
+  co_await Pause(freeze_time);
   Container* container = Find(id);
   if (container == nullptr || !container->running) {
     co_return Fail(Code::kNotFound, "no running container " + std::to_string(id.value));
@@ -286,11 +286,12 @@ Awaitable<> FakeRuntime::Freeze(ContainerId id) {
 }
 
 Awaitable<> FakeRuntime::Thaw(ContainerId id) {
-  co_await Pause(std::chrono::microseconds(0));
+  co_await Pause(thaw_time);
   Container* container = Find(id);
   if (container == nullptr || !container->running) {
     co_return Fail(Code::kNotFound, "no running container " + std::to_string(id.value));
   }
+  if (thaw_error) co_return tl::unexpected(*thaw_error);
   container->freezer->frozen = false;
   container->freezer->thawed.Set();
   co_return Result<>{};

@@ -72,6 +72,9 @@ class FakeRuntime : public ContainerRuntime {
   std::optional<Error> start_error;    ///< Start fails so.
   std::optional<Error> destroy_error;  ///< Destroy fails so, and destroys nevertheless.
   std::optional<Error> freeze_error;   ///< Freeze fails so.
+  std::optional<Error> thaw_error;     ///< Thaw fails so.
+  std::chrono::microseconds freeze_time{0};
+  std::chrono::microseconds thaw_time{0};
   std::chrono::microseconds create_time{0};
   std::chrono::microseconds destroy_time{0};
   /// A started container ends by itself, now.
