@@ -65,7 +65,7 @@ Node::Node(EventLoop& loop, Options options, StateFolder state, Host host, User 
                  }),
       images_(state_.images(), host_, jobs_, workers_),
       sandboxes_(
-          loop, host_, state_.images(), options_.held,
+          loop, host_, workers_, state_.images(), options_.held,
           [this](const SandboxExit& exit) { link_.SendEvent(Verb::kSandboxExited, Bytes(exit)); }),
       agent_(loop, {host_.runtime, state_.Tag(), state_.path() / "agent", state_.images(),
                     options_.held, options_.log_level}),

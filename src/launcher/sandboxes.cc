@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "ipc/seqpacket.h"
+#include "sandbox/page_out.h"
 
 namespace hybridserve::launcher {
 namespace {
@@ -15,6 +16,8 @@ namespace {
 constexpr size_t kMaxSandboxes = 1024;
 // After a sandbox was taken its function starts: the refill stays out of its way.
 constexpr std::chrono::milliseconds kRefillDelay{50};
+// Swap is slow and wears out: what is asked for every few seconds stays in memory.
+constexpr std::chrono::seconds kPageOutAfter{10};
 
 sandbox::ContainerProgram ProgramOf(const SandboxSpec& spec) {
   sandbox::ContainerProgram program;
@@ -35,10 +38,11 @@ Error NoSuch(ContainerId id) {
 
 }  // namespace
 
-Sandboxes::Sandboxes(EventLoop& loop, Host& host, std::filesystem::path images, uint32_t held,
-                     OnExit on_exit)
+Sandboxes::Sandboxes(EventLoop& loop, Host& host, Workers& workers, std::filesystem::path images,
+                     uint32_t held, OnExit on_exit)
     : loop_(loop),
       host_(host),
+      workers_(workers),
       images_(std::move(images)),
       held_(host.runtime.kind == ContainerRuntimeKind::kNative ? held : 0),
       on_exit_(std::move(on_exit)) {
@@ -48,6 +52,7 @@ Sandboxes::Sandboxes(EventLoop& loop, Host& host, std::filesystem::path images, 
 Sandboxes::~Sandboxes() {
   loop_.Cancel(refill_);
   for (auto& [id, entry] : entries_) {
+    loop_.Cancel(entry.page_out);
     loop_.Forget(entry.container->control_fd());
     loop_.Forget(entry.container->child().pidfd.get());
     entry.container->Kill();
@@ -177,6 +182,7 @@ void Sandboxes::OnEnd(uint64_t id) {
 void Sandboxes::Finish(uint64_t id) {
   auto node = entries_.extract(id);
   Entry& entry = node.mapped();
+  loop_.Cancel(entry.page_out);
   if (const auto ready = std::find(ready_.begin(), ready_.end(), id); ready != ready_.end()) {
     ready_.erase(ready);
   } else if (!entry.given && !entry.on_created) {
@@ -215,11 +221,27 @@ Result<> Sandboxes::Freeze(ContainerId id) {
   sandbox::Cgroup& cgroup = entry->container->cgroup();
   Result<> frozen = cgroup.Freeze();
   if (!frozen) (void)cgroup.Thaw();
+  loop_.Cancel(entry->page_out);
+  if (frozen && sandbox::HasSwap()) {
+    entry->page_out = loop_.After(kPageOutAfter, [this, id] { PageOut(id.value); });
+  }
   return frozen;
+}
+
+void Sandboxes::PageOut(uint64_t id) {
+  const auto page_out = [this, id]() -> Result<std::string> {
+    TRY_ASSIGN(Entry* const entry, Find(ContainerId{id}));
+    TRY(entry->container->cgroup().PageOut());
+    return std::string();
+  };
+  workers_.Run(page_out, [id](const Result<std::string>& done) {
+    if (!done) spdlog::info("sandbox {} stays in memory: {}", id, done.error().message);
+  });
 }
 
 Result<> Sandboxes::Thaw(ContainerId id) {
   TRY_ASSIGN(Entry* const entry, Find(id));
+  loop_.Cancel(entry->page_out);
   return entry->running ? entry->container->cgroup().Thaw() : Result<>();
 }
 

@@ -2,7 +2,8 @@
 //
 // A few generic sandboxes (`held`) are prepared in the background, one at a time and never while a
 // start is under way, so that CreateSandbox answers at once and a start pays only for what depends
-// on the function. A sandbox whose start fails, or whose program ends, is removed by itself.
+// on the function. What has been frozen for a while is paged out where the machine has swap. A
+// sandbox whose start fails, or whose program ends, is removed by itself.
 //
 // Thread rule: one thread, the loop's.
 #pragma once
@@ -20,6 +21,7 @@
 #include "launcher/event_loop.h"
 #include "launcher/host.h"
 #include "launcher/messages.h"
+#include "launcher/worker.h"
 #include "sandbox/container.h"
 #include "sandbox/id_range.h"
 
@@ -30,7 +32,7 @@ class Sandboxes {
   using OnExit = std::function<void(const SandboxExit&)>;
 
   /// Keeps `held` ready; `images` is the store's folder.
-  Sandboxes(EventLoop& loop, Host& host, std::filesystem::path images, uint32_t held,
+  Sandboxes(EventLoop& loop, Host& host, Workers& workers, std::filesystem::path images, uint32_t held,
             OnExit on_exit);
   /// Kills and removes all of them.
   ~Sandboxes();
@@ -65,6 +67,7 @@ class Sandboxes {
     UniqueFd log;          // The read end, kept for a server that starts again.
     bool given = false;    // The server knows of it.
     bool running = false;  // Its program has been started.
+    EventLoop::TimerId page_out;
     std::function<void(Result<ContainerId>)> on_created;
     std::function<void(Result<UniqueFd>)> on_started;
     std::vector<std::function<void(Result<>)>> on_destroyed;
@@ -74,6 +77,7 @@ class Sandboxes {
   Result<> BeginStart(Entry& entry, const SandboxSpec& spec);
   void OnControl(uint64_t id);
   void OnEnd(uint64_t id);
+  void PageOut(uint64_t id);
   void Give(uint64_t id, Entry& entry);
   void Finish(uint64_t id);
   void RefillSoon();
@@ -82,6 +86,7 @@ class Sandboxes {
 
   EventLoop& loop_;
   Host& host_;
+  Workers& workers_;
   std::filesystem::path images_;
   uint32_t held_;
   OnExit on_exit_;

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/cgroup_file.h"
+#include "sandbox/page_out.h"
 
 namespace hybridserve::sandbox {
 namespace {
@@ -74,6 +75,7 @@ class V1Group final : public Cgroup {
 
   Result<> Freeze() override { return SetState("FROZEN"); }
   Result<> Thaw() override { return SetState("THAWED"); }
+  Result<> PageOut() override { return PageOutAll(ReadProcesses(fd(kFreezer))); }
   void KillAll() override {
     KillProcesses(fd(kPids));
     // SIGKILL reaches a frozen process only once it is thawed.

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/cgroup_file.h"
+#include "sandbox/page_out.h"
 
 namespace hybridserve::sandbox {
 namespace {
@@ -75,6 +76,14 @@ class V2Group final : public Cgroup {
   Result<> Thaw() override {
     TRY(WriteControl(folder_.get(), "cgroup.freeze", "0"));
     return WaitFor("frozen", 0);
+  }
+  Result<> PageOut() override {
+    // A running container has no swap: it would slow it down instead of ending it at its limit.
+    const bool limited = Has(folder_.get(), "memory.swap.max");
+    if (limited) TRY(WriteControl(folder_.get(), "memory.swap.max", "max"));
+    Result<> done = PageOutAll(ReadProcesses(folder_.get()));
+    if (limited) TRY(WriteControl(folder_.get(), "memory.swap.max", "0"));
+    return done;
   }
   void KillAll() override {
     if (!WriteControl(folder_.get(), "cgroup.kill", "1")) KillProcesses(folder_.get());

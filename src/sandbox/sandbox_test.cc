@@ -19,6 +19,7 @@
 #include "sandbox/id_range.h"
 #include "sandbox/jail.h"
 #include "sandbox/mounts.h"
+#include "sandbox/page_out.h"
 #include "sandbox/process.h"
 #include "sandbox/seccomp.h"
 
@@ -162,6 +163,50 @@ TEST_F(CgroupTest, UnifiedTreeClonesIntoFreezesAndKills) {
   EXPECT_TRUE((*group)->join_fds().empty());
   ASSERT_TRUE((*group)->SetLimits({.memory_bytes = 32u << 20, .pids = 4, .cpu_cores = 0.5}));
   JoinAndEnd(**group);
+}
+
+TEST_F(CgroupTest, AFrozenGroupsMemoryGoesToSwapAndComesBack) {
+  if (!HasSwap()) GTEST_SKIP() << "this machine has no swap";
+  auto tree = OpenCgroupTree(TreeName());
+  if (!tree && tree.error().code == Code::kUnsupported) GTEST_SKIP() << tree.error().message;
+  ASSERT_TRUE(tree) << tree.error().message;
+  auto group = (*tree)->Create("one");
+  ASSERT_TRUE(group);
+  ASSERT_TRUE((*group)->SetLimits({.memory_bytes = 64u << 20, .pids = 4, .cpu_cores = 0}));
+  int ready[2];
+  ASSERT_EQ(::pipe2(ready, O_CLOEXEC), 0);
+  const UniqueFd from(ready[0]);
+  const UniqueFd to(ready[1]);
+  constexpr size_t kBytes = 16u << 20;
+  const std::vector<int> join = (*group)->join_fds();
+  const auto child = Clone({.cgroup = (*group)->clone_fd()}, [&join, &to] {
+    for (const int fd : join) {
+      if (::write(fd, "0", 1) != 1) return 1;
+    }
+    auto* const memory = static_cast<char*>(
+        ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    for (size_t i = 0; i < kBytes; ++i) memory[i] = static_cast<char>(i * 2654435761u >> 24);
+    if (::write(to.get(), "r", 1) != 1) return 2;
+    ::raise(SIGSTOP);
+    for (size_t i = 0; i < kBytes; ++i) {
+      if (memory[i] != static_cast<char>(i * 2654435761u >> 24)) return 3;
+    }
+    return 0;
+  });
+  ASSERT_TRUE(child);
+  char byte = 0;
+  ASSERT_EQ(::read(from.get(), &byte, 1), 1);
+  ASSERT_TRUE((*group)->Freeze());
+  const uint64_t before = (*group)->Usage()->memory_bytes;
+  ASSERT_GE(before, kBytes);
+  const Result<> paged_out = (*group)->PageOut();
+  ASSERT_TRUE(paged_out) << paged_out.error().message;
+  EXPECT_LT((*group)->Usage()->memory_bytes, before - kBytes / 2);
+  ASSERT_TRUE((*group)->Thaw());
+  while (::waitpid(child->pid, nullptr, WUNTRACED | WNOHANG) == 0) std::this_thread::yield();
+  ::kill(child->pid, SIGCONT);
+  EXPECT_EQ(Reap(*child), 0);
+  EXPECT_TRUE((*group)->Remove());
 }
 
 TEST_F(CgroupTest, TreeLeftByADeadProcessIsTakenOver) {
