@@ -141,7 +141,7 @@ Outcome RunBuild(const BuildOptions& options, const Session& session) {
     TRY_ASSIGN(const auto image, BuildPackedImage(files, base, options, session, progress));
     add(files.Bases().size() > 1 ? "container (" + base + ")" : "container", image, begun);
   }
-  if (files.manifest.container && bases.empty()) {
+  if (files.manifest.container && bases.empty() && files.reference.empty()) {
     const auto begun = steady_clock::now();
     TRY(BuildOwnImage(files, options, session, progress));
     add("container", files.image, begun);

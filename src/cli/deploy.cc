@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/format.h"
 #include "cli/function_files.h"
+#include "cli/image_source.h"
 #include "container/image/packer.h"
 #include "function/manifest.h"
 
@@ -41,6 +42,13 @@ Result<Digest> UploadOnce(const AdminClient& client, int file, const std::string
 
 Result<Digest> UploadImage(const AdminClient& client, const FunctionFiles& files,
                            Progress& progress) {
+  if (!files.reference.empty()) {
+    const TemporaryFolder temporary;
+    const std::filesystem::path archive = temporary.path() / "image.tar";
+    TRY(FetchImage(files.reference, archive, progress));
+    TRY_ASSIGN(const UniqueFd image, OpenFile(archive, O_RDONLY));
+    return UploadOnce(client, image.get(), "image", progress);
+  }
   std::error_code error;
   if (!std::filesystem::is_directory(files.image, error)) {
     TRY_ASSIGN(const UniqueFd image, OpenBuild(files.image, files));
@@ -88,7 +96,7 @@ Outcome RunDeploy(const DeployOptions& options, const Session& session) {
     TRY_ASSIGN(const Digest digest, UploadOnce(client, module.get(), "module", progress));
     request["module"] = digest.value;
   }
-  if (!files.image.empty()) {
+  if (files.manifest.container) {
     TRY_ASSIGN(const Digest digest, UploadImage(client, files, progress));
     request["image"] = digest.value;
   }

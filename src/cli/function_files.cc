@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cli/image_source.h"
 #include "function/units.h"
 
 namespace hybridserve::cli {
@@ -16,6 +17,8 @@ Result<FunctionFiles> ReadFunctionFiles(const std::filesystem::path& path) {
     files.module = (files.folder / files.manifest.wasm->module).lexically_normal();
   }
   if (const auto& container = files.manifest.container) {
+    files.reference = ReferenceOf(container->image);
+    if (!files.reference.empty()) return files;
     const std::string image =
         container->image.empty() ? container->binary + ".tar" : container->image;
     files.image = (files.folder / image).lexically_normal();

@@ -17,7 +17,8 @@ struct FunctionFiles {
   Manifest manifest;
   std::filesystem::path module;  ///< Empty: no Wasm build.
   /// The image to deploy: given by the manifest, or where `build` packs container.binary.
-  std::filesystem::path image;  ///< Empty: no container build.
+  std::filesystem::path image;  ///< Empty: no container build, or one by reference.
+  std::string reference;        ///< Of an image that is fetched (image_source.h); empty: none.
 
   /// container.base and container.variants; empty without a binary to pack.
   [[nodiscard]] std::vector<std::string> Bases() const;

@@ -123,6 +123,25 @@ Result<> CheckBase(std::string_view text) {
   return Fail(Code::kInvalidArgument, "the base " + Quote(text) + " is neither scratch nor debian");
 }
 
+/// A path, or docker://NAME[:TAG][@sha256:DIGEST] as registries write it.
+Result<> CheckImage(std::string_view text) {
+  constexpr std::string_view kScheme = "docker://";
+  if (!text.starts_with(kScheme)) return CheckLine(text);
+  const std::string_view reference = text.substr(kScheme.size());
+  const auto good = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("._-/:@[]").find(c) != std::string_view::npos;
+  };
+  const auto is_name = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+  if (!reference.empty() && (is_name(reference.front()) || reference.front() == '[') &&
+      reference.size() <= 512 && std::ranges::all_of(reference, good)) {
+    return {};
+  }
+  return Fail(Code::kInvalidArgument,
+              Quote(text) + " is no image reference; write docker://NAME:TAG, such as "
+                            "docker://127.0.0.1:5000/hello:1, or a path");
+}
+
 /// Whether each base is named once.
 bool AllDiffer(const ContainerBuild& container) {
   std::set<std::string_view> bases = {container.base};
@@ -132,7 +151,7 @@ bool AllDiffer(const ContainerBuild& container) {
 
 void VisitContainer(SettingsVisitor& v, ContainerBuild& container) {
   constexpr std::pair<std::string_view, bool> kBases[] = {{"scratch", false}, {"debian", true}};
-  v.Text("image", container.image, CheckLine);
+  v.Text("image", container.image, CheckImage);
   v.Text("build", container.build, CheckLine);
   v.Text("binary", container.binary, CheckLine);
   bool debian = container.base == "debian";
@@ -146,6 +165,11 @@ void VisitContainer(SettingsVisitor& v, ContainerBuild& container) {
     v.Complain("image",
                "[container] needs image (an OCI layout or archive) or binary (a program "
                "to pack)");
+  }
+  if (container.image.starts_with("docker://") && !container.binary.empty()) {
+    v.Complain("image",
+               "container.image is a reference, but with container.binary it is where the packed "
+               "image goes; leave one of them out");
   }
   if (!container.variants.empty() && container.binary.empty()) {
     v.Complain("variants", "container.variants needs container.binary, the program to pack");

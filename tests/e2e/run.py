@@ -6,7 +6,8 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 MODULES = ["cases_routing", "cases_bad_input", "cases_faults", "cases_images", "cases_state", "cases_cli",
-           "cases_overload", "cases_privileges", "cases_exhaustion", "cases_tls", "cases_network", "cases_engines"]
+           "cases_overload", "cases_privileges", "cases_exhaustion", "cases_tls", "cases_network", "cases_engines",
+           "cases_runtimes"]
 
 
 def cases():

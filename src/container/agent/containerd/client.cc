@@ -1,0 +1,316 @@
+#include "container/agent/containerd/client.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/prefer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <utility>
+
+#include "github.com/containerd/containerd/api/services/containers/v1/containers.grpc.pb.h"
+#include "github.com/containerd/containerd/api/services/namespaces/v1/namespace.grpc.pb.h"
+#include "github.com/containerd/containerd/api/services/tasks/v1/tasks.grpc.pb.h"
+#include "github.com/containerd/containerd/api/services/version/v1/version.grpc.pb.h"
+
+namespace hybridserve {
+
+namespace asio = boost::asio;
+
+namespace {
+
+namespace containers = containerd::services::containers::v1;
+namespace namespaces = containerd::services::namespaces::v1;
+namespace tasks = containerd::services::tasks::v1;
+namespace version = containerd::services::version::v1;
+using google::protobuf::Empty;
+
+constexpr std::chrono::seconds kTimeLimit{30};
+// A daemon that is back is found again within this.
+constexpr int kReconnectMilliseconds = 200;
+// How containerd knows the JSON of a container (its typeurl package).
+constexpr char kSpecType[] = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
+constexpr char kRuntime[] = "io.containerd.runc.v2";
+
+Code CodeOf(grpc::StatusCode code) {
+  switch (code) {
+    case grpc::StatusCode::UNAVAILABLE:
+      return Code::kUnavailable;
+    case grpc::StatusCode::NOT_FOUND:
+      return Code::kNotFound;
+    case grpc::StatusCode::ALREADY_EXISTS:
+    case grpc::StatusCode::FAILED_PRECONDITION:
+      return Code::kConflict;
+    case grpc::StatusCode::DEADLINE_EXCEEDED:
+      return Code::kTimeout;
+    case grpc::StatusCode::PERMISSION_DENIED:
+      return Code::kForbidden;
+    case grpc::StatusCode::INVALID_ARGUMENT:
+      return Code::kInvalidArgument;
+    default:
+      return Code::kInternal;
+  }
+}
+
+ContainerdTask::Status StatusOf(containerd::v1::types::Status status) {
+  switch (status) {
+    case containerd::v1::types::CREATED:
+      return ContainerdTask::Status::kCreated;
+    case containerd::v1::types::RUNNING:
+    case containerd::v1::types::PAUSED:
+    case containerd::v1::types::PAUSING:
+      return ContainerdTask::Status::kRunning;
+    case containerd::v1::types::STOPPED:
+      return ContainerdTask::Status::kStopped;
+    default:
+      return ContainerdTask::Status::kUnknown;
+  }
+}
+
+// What the runtime says of a program that it cannot run: containerd gives these no code of their
+// own, and wraps runc's words.
+bool SaysThatItCannotRun(const std::string& message) {
+  return message.find("exec: ") != std::string::npos || message.find("exec fail") != std::string::npos ||
+         message.find("executable file not found") != std::string::npos ||
+         message.find("no such file or directory") != std::string::npos ||
+         message.find("permission denied") != std::string::npos;
+}
+
+enum class Limit : uint8_t { kUsual, kNone };
+
+template <typename Request, typename Response>
+struct Call {
+  grpc::ClientContext context;
+  Request request;
+  Response response;
+  grpc::Status status;
+};
+
+}  // namespace
+
+struct ContainerdClient::Impl {
+  asio::any_io_executor executor;
+  std::filesystem::path socket;
+  std::string name_space;
+  std::unique_ptr<containers::Containers::Stub> containers;
+  std::unique_ptr<namespaces::Namespaces::Stub> namespaces;
+  std::unique_ptr<tasks::Tasks::Stub> tasks;
+  std::unique_ptr<version::Version::Stub> version;
+
+  // `begin` is called with (context, request, response, done), as the stubs' async() methods are.
+  template <typename Response, typename Request, typename Begin>
+  Awaitable<Response> Ask(Request request, Begin begin, Limit limit = Limit::kUsual);
+};
+
+template <typename Response, typename Request, typename Begin>
+Awaitable<Response> ContainerdClient::Impl::Ask(Request request, Begin begin, Limit limit) {
+  const auto call = std::make_shared<Call<Request, Response>>();
+  call->request = std::move(request);
+  call->context.AddMetadata("containerd-namespace", name_space);
+  if (limit == Limit::kUsual) {
+    call->context.set_deadline(std::chrono::system_clock::now() + kTimeLimit);
+  }
+  const auto initiate = [this, &call, &begin](auto handler) {
+    // Shared because gRPC wants its callbacks copyable.
+    const auto resume = std::make_shared<decltype(handler)>(std::move(handler));
+    const auto work = asio::prefer(executor, asio::execution::outstanding_work.tracked);
+    begin(&call->context, &call->request, &call->response,
+          std::function<void(grpc::Status)>([call, resume, work](grpc::Status status) {
+            call->status = std::move(status);
+            asio::post(work, [resume] { std::move (*resume)(); });
+          }));
+  };
+  co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(initiate,
+                                                                       asio::use_awaitable);
+  if (call->status.ok()) co_return std::move(call->response);
+  const Code code = CodeOf(call->status.error_code());
+  if (code == Code::kUnavailable) {
+    co_return Fail(code, "cannot reach containerd at " + socket.string() + ": " +
+                             call->status.error_message() + "; is it running?");
+  }
+  if (code == Code::kTimeout) {
+    co_return Fail(code, "containerd at " + socket.string() + " did not answer within " +
+                             std::to_string(kTimeLimit.count()) + " s");
+  }
+  co_return Fail(code, "containerd: " + call->status.error_message());
+}
+
+ContainerdClient::ContainerdClient(asio::any_io_executor executor, std::filesystem::path socket,
+                                   std::string name_space)
+    : impl_(std::make_shared<Impl>()) {
+  impl_->executor = std::move(executor);
+  impl_->name_space = std::move(name_space);
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMilliseconds / 4);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kReconnectMilliseconds / 4);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMilliseconds);
+  // A proxy of the environment's is not for a local socket.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  const auto channel = grpc::CreateCustomChannel("unix://" + socket.string(),
+                                                 grpc::InsecureChannelCredentials(), arguments);
+  impl_->socket = std::move(socket);
+  impl_->containers = containers::Containers::NewStub(channel);
+  impl_->namespaces = namespaces::Namespaces::NewStub(channel);
+  impl_->tasks = tasks::Tasks::NewStub(channel);
+  impl_->version = version::Version::NewStub(channel);
+}
+
+ContainerdClient::~ContainerdClient() = default;
+
+Awaitable<std::string> ContainerdClient::Version() {
+  const std::shared_ptr<Impl> impl = impl_;
+  const auto begin = [impl](auto* context, auto* request, auto* response, auto done) {
+    impl->version->async()->Version(context, request, response, std::move(done));
+  };
+  Empty request;
+  CO_TRY_ASSIGN(const version::VersionResponse answer,
+                co_await impl->Ask<version::VersionResponse>(std::move(request), begin));
+  co_return answer.version();
+}
+
+Awaitable<> ContainerdClient::MakeNamespace() {
+  const std::shared_ptr<Impl> impl = impl_;
+  const auto begin = [impl](auto* context, auto* request, auto* response, auto done) {
+    impl->namespaces->async()->Create(context, request, response, std::move(done));
+  };
+  namespaces::CreateNamespaceRequest request;
+  request.mutable_namespace_()->set_name(impl->name_space);
+  const auto made =
+      co_await impl->Ask<namespaces::CreateNamespaceResponse>(std::move(request), begin);
+  if (!made && made.error().code != Code::kConflict) co_return tl::unexpected(made.error());
+  co_return Result<>{};
+}
+
+Awaitable<> ContainerdClient::CreateContainer(ContainerdContainer container, std::string spec) {
+  const std::shared_ptr<Impl> impl = impl_;
+  const auto begin = [impl](auto* context, auto* request, auto* response, auto done) {
+    impl->containers->async()->Create(context, request, response, std::move(done));
+  };
+  containers::CreateContainerRequest request;
+  containers::Container& made = *request.mutable_container();
+  made.set_id(container.id);
+  for (auto& [key, value] : container.labels) (*made.mutable_labels())[key] = value;
+  made.mutable_runtime()->set_name(kRuntime);
+  made.mutable_spec()->set_type_url(kSpecType);
+  made.mutable_spec()->set_value(std::move(spec));
+  CO_TRY(co_await impl->Ask<containers::CreateContainerResponse>(std::move(request), begin));
+  co_return Result<>{};
+}
+
+Awaitable<> ContainerdClient::DeleteContainer(std::string id) {
+  const std::shared_ptr<Impl> impl = impl_;
+  const auto begin = [impl](auto* context, auto* request, auto* response, auto done) {
+    impl->containers->async()->Delete(context, request, response, std::move(done));
+  };
+  containers::DeleteContainerRequest request;
+  request.set_id(std::move(id));
+  CO_TRY(co_await impl->Ask<Empty>(std::move(request), begin));
+  co_return Result<>{};
+}
+
+Awaitable<std::vector<ContainerdContainer>> ContainerdClient::ListContainers() {
+  const std::shared_ptr<Impl> impl = impl_;
+  const auto begin = [impl](auto* context, auto* request, auto* response, auto done) {
+    impl->containers->async()->List(context, request, response, std::move(done));
+  };
+  containers::ListContainersRequest request;
+  CO_TRY_ASSIGN(const containers::ListContainersResponse answer,
+                co_await impl->Ask<containers::ListContainersResponse>(std::move(request), begin));
+  std::vector<ContainerdContainer> all;
+  for (const containers::Container& one : answer.containers()) {
+    all.push_back({one.id(), {one.labels().begin(), one.labels().end()}});
+  }
+  co_return all;
+}
+
+Awaitable<pid_t> ContainerdClient::CreateTask(std::string id, std::filesystem::path log) {
+  const std::shared_ptr<Impl> impl = impl_;
+  const auto begin = [impl](auto* context, auto* request, auto* response, auto done) {
+    impl->tasks->async()->Create(context, request, response, std::move(done));
+  };
+  tasks::CreateTaskRequest request;
+  request.set_container_id(std::move(id));
+  request.set_stdout(log.string());
+  request.set_stderr(log.string());
+  Result<tasks::CreateTaskResponse> made =
+      co_await impl->Ask<tasks::CreateTaskResponse>(std::move(request), begin);
+  if (!made) {
+    Error error = std::move(made.error());
+    if (SaysThatItCannotRun(error.message)) error.code = Code::kInvalidArgument;
+    co_return tl::unexpected(std::move(error));
+  }
+  co_return static_cast<pid_t>(made->pid());
+}
+
+Awaitable<> ContainerdClient::StartTask(std::string id) {
+  const std::shared_ptr<Impl> impl = impl_;
+  const auto begin = [impl](auto* context, auto* request, auto* response, auto done) {
+    impl->tasks->async()->Start(context, request, response, std::move(done));
+  };
+  tasks::StartRequest request;
+  request.set_container_id(std::move(id));
+  Result<tasks::StartResponse> started =
+      co_await impl->Ask<tasks::StartResponse>(std::move(request), begin);
+  if (!started) {
+    Error error = std::move(started.error());
+    if (SaysThatItCannotRun(error.message)) error.code = Code::kInvalidArgument;
+    co_return tl::unexpected(std::move(error));
+  }
+  co_return Result<>{};
+}
+
+Awaitable<int> ContainerdClient::WaitForTask(std::string id) {
+  const std::shared_ptr<Impl> impl = impl_;
+  const auto begin = [impl](auto* context, auto* request, auto* response, auto done) {
+    impl->tasks->async()->Wait(context, request, response, std::move(done));
+  };
+  tasks::WaitRequest request;
+  request.set_container_id(std::move(id));
+  CO_TRY_ASSIGN(const tasks::WaitResponse answer,
+                co_await impl->Ask<tasks::WaitResponse>(std::move(request), begin, Limit::kNone));
+  co_return static_cast<int>(answer.exit_status());
+}
+
+Awaitable<> ContainerdClient::KillTask(std::string id) {
+  const std::shared_ptr<Impl> impl = impl_;
+  const auto begin = [impl](auto* context, auto* request, auto* response, auto done) {
+    impl->tasks->async()->Kill(context, request, response, std::move(done));
+  };
+  tasks::KillRequest request;
+  request.set_container_id(std::move(id));
+  request.set_signal(9);
+  request.set_all(true);
+  CO_TRY(co_await impl->Ask<Empty>(std::move(request), begin));
+  co_return Result<>{};
+}
+
+Awaitable<> ContainerdClient::DeleteTask(std::string id) {
+  const std::shared_ptr<Impl> impl = impl_;
+  const auto begin = [impl](auto* context, auto* request, auto* response, auto done) {
+    impl->tasks->async()->Delete(context, request, response, std::move(done));
+  };
+  tasks::DeleteTaskRequest request;
+  request.set_container_id(std::move(id));
+  CO_TRY(co_await impl->Ask<tasks::DeleteResponse>(std::move(request), begin));
+  co_return Result<>{};
+}
+
+Awaitable<std::vector<ContainerdTask>> ContainerdClient::ListTasks() {
+  const std::shared_ptr<Impl> impl = impl_;
+  const auto begin = [impl](auto* context, auto* request, auto* response, auto done) {
+    impl->tasks->async()->List(context, request, response, std::move(done));
+  };
+  tasks::ListTasksRequest request;
+  CO_TRY_ASSIGN(const tasks::ListTasksResponse answer,
+                co_await impl->Ask<tasks::ListTasksResponse>(std::move(request), begin));
+  std::vector<ContainerdTask> all;
+  for (const containerd::v1::types::Process& one : answer.tasks()) {
+    all.push_back({one.id(), static_cast<pid_t>(one.pid()), StatusOf(one.status())});
+  }
+  co_return all;
+}
+
+}  // namespace hybridserve

@@ -1,0 +1,64 @@
+"""Daemons that a case starts by hand, in a folder of its own, and ends by pid."""
+import contextlib
+import pathlib
+import shutil
+import socket
+import subprocess
+import tempfile
+import urllib.error
+import urllib.request
+
+from node import Skip, wait_for
+
+
+def need_programs(*names):
+    absent = [name for name in names if shutil.which(name) is None]
+    if absent:
+        raise Skip(f"not installed here: {', '.join(absent)}")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Registry:
+    """A registry for images on loopback."""
+
+    def __init__(self, folder):
+        self.port = free_port()
+        self.folder = pathlib.Path(folder)
+        config = self.folder / "registry.yml"
+        config.write_text(f"version: 0.1\nlog: {{level: warn}}\nstorage: {{filesystem: {{rootdirectory: {folder}/data}}}}\n"
+                          f"http: {{addr: '127.0.0.1:{self.port}'}}\n")
+        self.log = open(self.folder / "registry.log", "w")
+        self.process = subprocess.Popen(["docker-registry", "serve", config], stdin=subprocess.DEVNULL,
+                                        stdout=self.log, stderr=self.log)
+        wait_for("the registry to answer", self.answers)
+
+    def answers(self):
+        assert self.process.poll() is None, (self.folder / "registry.log").read_text()
+        with contextlib.suppress(urllib.error.URLError, ConnectionError):
+            return urllib.request.urlopen(f"http://127.0.0.1:{self.port}/v2/", timeout=5).status == 200
+        return False
+
+    def push(self, layout, name):
+        subprocess.run(["skopeo", "copy", "--quiet", "--dest-tls-verify=false", "--insecure-policy", f"oci:{layout}",
+                        f"docker://127.0.0.1:{self.port}/{name}"], check=True, capture_output=True, text=True)
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait(20)
+        self.log.close()
+
+
+@contextlib.contextmanager
+def registry():
+    need_programs("docker-registry", "skopeo")
+    with tempfile.TemporaryDirectory() as folder:
+        own = Registry(folder)
+        try:
+            yield own
+        finally:
+            own.end()
