@@ -1,5 +1,4 @@
 """What makes a node's containers, where their images come from, and how idle ones rest."""
-import json
 import os
 import signal
 
@@ -63,8 +62,7 @@ def referring(own, reference):
 def test_an_image_comes_from_a_registry_by_tag_and_by_digest():
     need_root()
     with registry() as images, node(ONLY_CONTAINER) as own:
-        files = layout(own.folder / "layout")
-        images.push(files, "edge/hello:1")
+        digest = images.push(layout(own.folder / "layout"), "edge/hello:1")
         host = f"127.0.0.1:{images.port}"
         own.cli("deploy", referring(own, f"{host}/edge/hello:1"))
         check_server(own)
@@ -76,9 +74,8 @@ def test_an_image_comes_from_a_registry_by_tag_and_by_digest():
         assert "hello:2" in unknown.stderr and "manifest unknown" in unknown.stderr, unknown.stderr
         check_server(own)
 
-        manifest = json.loads((files / "index.json").read_text())["manifests"][0]["digest"]
         own.cli("remove", "fixture")
-        own.cli("deploy", referring(own, f"{host}/edge/hello@{manifest}"))
+        own.cli("deploy", referring(own, f"{host}/edge/hello@{digest}"))
         check_server(own)
 
 

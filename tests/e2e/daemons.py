@@ -44,8 +44,12 @@ class Registry:
         return False
 
     def push(self, layout, name):
-        subprocess.run(["skopeo", "copy", "--quiet", "--dest-tls-verify=false", "--insecure-policy", f"oci:{layout}",
-                        f"docker://127.0.0.1:{self.port}/{name}"], check=True, capture_output=True, text=True)
+        """Returns the digest under which the registry has it."""
+        digest = self.folder / "digest"
+        subprocess.run(["skopeo", "copy", "--quiet", "--dest-tls-verify=false", "--insecure-policy", "--digestfile",
+                        digest, f"oci:{layout}", f"docker://127.0.0.1:{self.port}/{name}"],
+                       check=True, capture_output=True, text=True)
+        return digest.read_text().strip()
 
     def end(self):
         self.process.terminate()
