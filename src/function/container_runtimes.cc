@@ -16,7 +16,12 @@ constexpr std::pair<std::string_view, Kind> kKinds[] = {
 
 std::span<const std::pair<std::string_view, Kind>> ContainerRuntimeKinds() { return kKinds; }
 
-bool HasAgent(Kind) { return false; }
+bool HasAgent(Kind kind) {
+#ifdef HS_HAS_CONTAINERD
+  if (kind == Kind::kContainerd) return true;
+#endif
+  return kind == Kind::kRunc || kind == Kind::kCrun;
+}
 
 std::string_view ContainerRuntimeName(Kind kind) {
   return std::ranges::find(kKinds, kind, &std::pair<std::string_view, Kind>::second)->first;

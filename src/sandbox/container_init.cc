@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "ipc/seqpacket.h"
 #include "ipc/wire.h"
+#include "sandbox/container_paths.h"
 #include "sandbox/container_program.h"
 #include "sandbox/mounts.h"
 #include "sandbox/namespaces.h"
@@ -30,16 +31,6 @@ namespace {
 constexpr uint64_t kNoSuidNoDev = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 constexpr uint64_t kNoSuidNoDevNoExec = kNoSuidNoDev | MOUNT_ATTR_NOEXEC;
 constexpr uint64_t kMinDiskBytes = 64 * 1024;
-constexpr char kDefaultPath[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-// runc's default lists.
-constexpr const char* kMaskedPaths[] = {
-    "proc/acpi",       "proc/asound",        "proc/interrupts",  "proc/kcore",
-    "proc/keys",       "proc/latency_stats", "proc/sched_debug", "proc/scsi",
-    "proc/timer_list", "proc/timer_stats",
-};
-constexpr const char* kReadOnlyPaths[] = {"proc/bus", "proc/fs", "proc/irq", "proc/sys",
-                                          "proc/sysrq-trigger"};
 constexpr const char* kDevices[] = {"null", "zero", "full", "random", "urandom", "tty"};
 
 uint64_t InodesFor(uint64_t bytes) { return std::clamp<uint64_t>(bytes / 1024, 1024, 1u << 20); }

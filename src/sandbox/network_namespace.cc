@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "base/file.h"
 
@@ -45,6 +46,20 @@ Result<NetworkNamespace> NetworkNamespace::Of(pid_t pid) {
   NetworkNamespace found;
   TRY_ASSIGN(found.fd_, OpenFile("/proc/" + std::to_string(pid) + "/ns/net", O_RDONLY));
   return found;
+}
+
+Result<NetworkNamespace> NetworkNamespace::Make() {
+  TRY_ASSIGN(const UniqueFd own, OpenFile("/proc/thread-self/ns/net", O_RDONLY));
+  if (::unshare(CLONE_NEWNET) != 0) return FailErrno("make a network namespace");
+  NetworkNamespace made;
+  Result<UniqueFd> opened = OpenFile("/proc/thread-self/ns/net", O_RDONLY);
+  const auto ports = OpenFile("/proc/sys/net/ipv4/ip_unprivileged_port_start", O_WRONLY);
+  if (ports) (void)WriteAll(ports->get(), "0");
+  if (::setns(own.get(), CLONE_NEWNET) != 0) std::abort();
+  if (!opened) return tl::unexpected(std::move(opened.error()));
+  made.fd_ = std::move(*opened);
+  TRY(made.RaiseLoopback());
+  return made;
 }
 
 Result<> NetworkNamespace::Inside(const std::function<Result<>()>& work) const {

@@ -1,19 +1,47 @@
 #include "container/agent/runtime_hosts.h"
 
+#include <filesystem>
 #include <string>
+#include <utility>
+
+#include "container/agent/bundle/bundle_host.h"
+#include "container/agent/oci/oci_runtime.h"
+#ifdef HS_HAS_CONTAINERD
+#include "container/agent/containerd/containerd_runtime.h"
+#endif
 
 namespace hybridserve {
+namespace {
 
-Result<std::unique_ptr<RuntimeHost>> MakeRuntimeHost(boost::asio::any_io_executor executor,
-                                                     ContainerRuntimeKind kind,
+using boost::asio::any_io_executor;
+using Kind = ContainerRuntimeKind;
+
+std::unique_ptr<BundleRuntime> MakeOci(const any_io_executor& executor, Kind kind,
+                                       const RuntimeHostOptions& options) {
+  const auto program = kind == Kind::kRunc ? OciRuntime::Program::kRunc : OciRuntime::Program::kCrun;
+  return std::make_unique<OciRuntime>(executor, program, options.runtime, options.folder / "state");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<RuntimeHost>> MakeRuntimeHost(any_io_executor executor, Kind kind,
                                                      RuntimeHostOptions options) {
-  (void)executor;
-  (void)options;
+  std::unique_ptr<BundleRuntime> bundles;
   switch (kind) {
+    case Kind::kRunc:
+    case Kind::kCrun:
+      bundles = MakeOci(executor, kind, options);
+      break;
+#ifdef HS_HAS_CONTAINERD
+    case Kind::kContainerd:
+      bundles = std::make_unique<ContainerdRuntime>(executor, options.runtime);
+      break;
+#endif
     default:
       return Fail(Code::kUnsupported,
                   "this build has no agent for " + std::string(ContainerRuntimeName(kind)));
   }
+  return std::make_unique<BundleHost>(std::move(executor), std::move(bundles), std::move(options));
 }
 
 }  // namespace hybridserve

@@ -11,6 +11,7 @@
 #include <optional>
 #include <utility>
 
+#include "container/agent/bundle/runtime_error.h"
 #include "github.com/containerd/containerd/api/services/containers/v1/containers.grpc.pb.h"
 #include "github.com/containerd/containerd/api/services/namespaces/v1/namespace.grpc.pb.h"
 #include "github.com/containerd/containerd/api/services/tasks/v1/tasks.grpc.pb.h"
@@ -70,13 +71,12 @@ ContainerdTask::Status StatusOf(containerd::v1::types::Status status) {
   }
 }
 
-// What the runtime says of a program that it cannot run: containerd gives these no code of their
-// own, and wraps runc's words.
-bool SaysThatItCannotRun(const std::string& message) {
-  return message.find("exec: ") != std::string::npos || message.find("exec fail") != std::string::npos ||
-         message.find("executable file not found") != std::string::npos ||
-         message.find("no such file or directory") != std::string::npos ||
-         message.find("permission denied") != std::string::npos;
+// containerd wraps the words of its runtime, and has no code for a program that cannot be run.
+Error RuntimeFailure(Error error) {
+  if (CodeOfRuntimeError(error.message) == Code::kInvalidArgument) {
+    error.code = Code::kInvalidArgument;
+  }
+  return error;
 }
 
 enum class Limit : uint8_t { kUsual, kNone };
@@ -237,11 +237,7 @@ Awaitable<pid_t> ContainerdClient::CreateTask(std::string id, std::filesystem::p
   request.set_stderr(log.string());
   Result<tasks::CreateTaskResponse> made =
       co_await impl->Ask<tasks::CreateTaskResponse>(std::move(request), begin);
-  if (!made) {
-    Error error = std::move(made.error());
-    if (SaysThatItCannotRun(error.message)) error.code = Code::kInvalidArgument;
-    co_return tl::unexpected(std::move(error));
-  }
+  if (!made) co_return tl::unexpected(RuntimeFailure(std::move(made.error())));
   co_return static_cast<pid_t>(made->pid());
 }
 
@@ -254,11 +250,7 @@ Awaitable<> ContainerdClient::StartTask(std::string id) {
   request.set_container_id(std::move(id));
   Result<tasks::StartResponse> started =
       co_await impl->Ask<tasks::StartResponse>(std::move(request), begin);
-  if (!started) {
-    Error error = std::move(started.error());
-    if (SaysThatItCannotRun(error.message)) error.code = Code::kInvalidArgument;
-    co_return tl::unexpected(std::move(error));
-  }
+  if (!started) co_return tl::unexpected(RuntimeFailure(std::move(started.error())));
   co_return Result<>{};
 }
 

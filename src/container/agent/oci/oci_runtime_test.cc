@@ -1,0 +1,96 @@
+// runc and crun under the suites; where either is not installed, its tests say so.
+#include "container/agent/oci/oci_runtime.h"
+
+#include <fstream>
+
+#include "container/agent/bundle/bundle_folder.h"
+#include "container/agent/bundle/bundle_host.h"
+#include "container/agent/host_suite.h"
+
+namespace hybridserve {
+namespace {
+
+namespace fs = std::filesystem;
+
+template <OciRuntime::Program kProgram>
+class OciNode : public HostNode {
+ protected:
+  std::string Lacks() override {
+    const std::string name = kProgram == OciRuntime::Program::kRunc ? "runc" : "crun";
+    for (const char* folder : {"/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"}) {
+      path_ = fs::path(folder) / name;
+      if (::access(path_.c_str(), X_OK) == 0) return "";
+    }
+    return name + " is not installed";
+  }
+  std::unique_ptr<RuntimeHost> Make(RuntimeHostOptions options) override {
+    fs::path state = options.folder / "state";
+    auto runtime =
+        std::make_unique<OciRuntime>(loop.executor(), kProgram, path_, std::move(state));
+    return std::make_unique<BundleHost>(loop.executor(), std::move(runtime), std::move(options));
+  }
+
+ private:
+  fs::path path_;
+};
+
+using RuncNode = OciNode<OciRuntime::Program::kRunc>;
+using CrunNode = OciNode<OciRuntime::Program::kCrun>;
+
+INSTANTIATE_TEST_SUITE_P(Runc, RuntimeConformance, testing::Values(&MakeHarness<RuncNode>));
+INSTANTIATE_TEST_SUITE_P(Crun, RuntimeConformance, testing::Values(&MakeHarness<CrunNode>));
+INSTANTIATE_TEST_SUITE_P(Runc, HostTest, testing::Values(&GetNode<RuncNode>));
+INSTANTIATE_TEST_SUITE_P(Crun, HostTest, testing::Values(&GetNode<CrunNode>));
+
+class OciHostTest : public HostTest {
+ protected:
+  // The value of a control of the container's, whichever version the controller is.
+  std::string Control(ContainerId id, const std::string& controller, const std::string& file) {
+    const fs::path folder = node_->options().folder / "containers" / std::to_string(id.value);
+    const auto note = ReadBundleNote(folder);
+    std::ifstream groups("/proc/" + std::to_string(note->pid) + "/cgroup");
+    for (std::string line; std::getline(groups, line);) {
+      const size_t first = line.find(':');
+      const size_t second = line.find(':', first + 1);
+      if (line.substr(first + 1, second - first - 1).find(controller) == std::string::npos) continue;
+      const fs::path path = "/sys/fs/cgroup/" + controller + line.substr(second + 1) + "/" + file;
+      std::string text = ReadFile(path).value_or("");
+      if (text.ends_with('\n')) text.pop_back();
+      return text;
+    }
+    return "";
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Runc, OciHostTest, testing::Values(&GetNode<RuncNode>));
+INSTANTIATE_TEST_SUITE_P(Crun, OciHostTest, testing::Values(&GetNode<CrunNode>));
+
+TEST_P(OciHostTest, LimitsAreTheKernels) {
+  if (!fs::exists("/sys/fs/cgroup/memory")) GTEST_SKIP() << "reads controllers of version 1";
+  const ContainerId id = *loop().Await(runtime().Create());
+  SandboxHarness harness(loop(), runtime(), node_->image);
+  ContainerSpec spec = harness.Spec(ConformanceProgram::kServes);
+  spec.sandbox.cpu_cores = 0.5;
+  ASSERT_TRUE(loop().Await(runtime().Start(id, spec)));
+  EXPECT_EQ(Control(id, "memory", "memory.limit_in_bytes"), std::to_string(32 << 20));
+  EXPECT_EQ(Control(id, "pids", "pids.max"), "16");
+  EXPECT_EQ(Control(id, "cpu", "cpu.cfs_quota_us"), "50000");
+  ASSERT_TRUE(loop().Await(runtime().Destroy(id)));
+}
+
+TEST_P(OciHostTest, NothingOfAContainerIsLeftOnTheMachine) {
+  const std::string name =
+      "hybridserve-" + node_->options().node + "-" + std::to_string(Serve().value);
+  const auto all = loop().Await(runtime().List());
+  for (const AdoptedContainer& one : *all) {
+    ASSERT_TRUE(loop().Await(runtime().Destroy(one.id)));
+  }
+  EXPECT_TRUE(fs::is_empty(node_->options().folder / "containers"));
+  EXPECT_EQ(ReadFile("/proc/self/mounts")->find(node_->options().folder), std::string::npos);
+  for (const char* controller : {"memory", "pids", "freezer", "cpu", "unified"}) {
+    EXPECT_FALSE(fs::exists(fs::path("/sys/fs/cgroup") / controller / name)) << controller;
+  }
+}
+
+}  // namespace
+}  // namespace hybridserve
