@@ -20,7 +20,7 @@ bool HasAgent(Kind kind) {
 #ifdef HS_HAS_CONTAINERD
   if (kind == Kind::kContainerd) return true;
 #endif
-  return kind == Kind::kRunc || kind == Kind::kCrun;
+  return kind == Kind::kRunc || kind == Kind::kCrun || kind == Kind::kDocker;
 }
 
 std::string_view ContainerRuntimeName(Kind kind) {

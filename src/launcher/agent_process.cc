@@ -1,6 +1,7 @@
 #include "launcher/agent_process.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <array>
@@ -15,6 +16,8 @@ namespace {
 
 constexpr char kAgentProgram[] = "hybridserve-agent";
 constexpr int kExecFailed = 126;
+// Removing what a daemon holds takes it 25 ms each.
+constexpr int kCloseMilliseconds = 2000;
 
 // In the child: descriptor 3 is the socket, 1 and 2 the log.
 Result<> RunAgent(const std::vector<std::string>& command, int socket, int other, int output) {
@@ -54,7 +57,7 @@ Result<UniqueFd> AgentProcess::Start() {
   if (options_.runtime.address.empty()) {
     return Fail(Code::kUnsupported, "no agent makes this node's containers");
   }
-  Kill();
+  End();
   TRY(OpenProgram(kAgentProgram));  // Says what to do when it is missing.
   TRY(MakeFolder(options_.folder, 0700));
   TRY_ASSIGN(auto sockets, ipc::MakePair());
@@ -83,10 +86,12 @@ void AgentProcess::OnEnd() {
                ContainerRuntimeName(options_.runtime.kind), status);
 }
 
-void AgentProcess::Kill() {
+void AgentProcess::End() {
   if (!child_) return;
   loop_.Forget(child_.pidfd.get());
-  sandbox::Kill(child_);
+  // It ends by itself: its server is gone, or has just closed its socket.
+  pollfd ended{child_.pidfd.get(), POLLIN, 0};
+  if (::poll(&ended, 1, kCloseMilliseconds) == 0) sandbox::Kill(child_);
   sandbox::Reap(child_);
   child_ = {};
   log_.reset();

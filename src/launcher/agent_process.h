@@ -34,15 +34,16 @@ class AgentProcess {
  public:
   AgentProcess(EventLoop& loop, AgentOptions options)
       : loop_(loop), options_(std::move(options)) {}
-  ~AgentProcess() { Kill(); }
+  ~AgentProcess() { End(); }
   AgentProcess(const AgentProcess&) = delete;
   AgentProcess& operator=(const AgentProcess&) = delete;
 
   /// Ends the one that runs and starts another. Returns the server's end of its socket.
   /// Errors: kUnsupported the node's containers are made by no agent; its program is missing.
   Result<UniqueFd> Start();
+  /// Waits a while for it to remove what it holds, once its server is gone; kills it after that.
   /// Its containers stay. Idempotent.
-  void Kill();
+  void End();
   [[nodiscard]] bool Owns(pid_t pid) const { return child_ && child_.pid == pid; }
 
  private:

@@ -102,7 +102,7 @@ void Node::OnServerGone() {
   link_.Close();
   executors_.KillAll();
   jobs_.KillAll();
-  agent_.Kill();
+  agent_.End();
 }
 
 // This process is a subreaper: a grandchild whose parent died becomes its child. Whatever is

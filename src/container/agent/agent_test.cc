@@ -34,6 +34,7 @@ class MemoryHost : public RuntimeHost {
     prepared = image;
     co_return Result<>{};
   }
+  Awaitable<> Close() override { co_return Result<>{}; }
   Awaitable<> RemoveImage(Digest) override { co_return Fail(Code::kConflict, "it is in use"); }
   void OnExit(std::function<void(const SandboxExit&)> handler) override {
     on_exit = std::move(handler);

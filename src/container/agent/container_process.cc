@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <string>
 
@@ -13,6 +14,9 @@ Result<ContainerProcess> ContainerProcess::Open(pid_t pid) {
   ContainerProcess process;
   process.pid_ = pid;
   process.pidfd_ = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!process.pidfd_ && errno == ESRCH) {
+    return Fail(Code::kNotFound, "the container's process " + std::to_string(pid) + " has ended");
+  }
   if (!process.pidfd_) return FailErrno("open the container's process " + std::to_string(pid));
   TRY_ASSIGN(process.network_, sandbox::NetworkNamespace::Of(pid));
   TRY_ASSIGN(process.cgroup_, sandbox::OpenCgroupOf(pid));

@@ -62,12 +62,21 @@ asio::awaitable<void> OpenHost(asio::io_context& loop, RuntimeHost& host) {
   }
 }
 
+asio::awaitable<void> CloseHost(asio::io_context& loop, RuntimeHost& host) {
+  const Result<> closed = co_await host.Close();
+  if (!closed) spdlog::warn("what was held is left over: {}", closed.error().message);
+  loop.stop();
+}
+
 Result<> Run(Options options) {
   TRY_ASSIGN(const ContainerRuntimeKind kind, ParseContainerRuntime(options.kind));
   asio::io_context loop(1);
   TRY_ASSIGN(const std::unique_ptr<RuntimeHost> host,
              MakeRuntimeHost(loop.get_executor(), kind, std::move(options.host)));
-  const Agent agent(loop.get_executor(), UniqueFd(kServerSocket), *host, [&loop] { loop.stop(); });
+  const auto on_gone = [&loop, &host] {
+    asio::co_spawn(loop, CloseHost(loop, *host), asio::detached);
+  };
+  const Agent agent(loop.get_executor(), UniqueFd(kServerSocket), *host, on_gone);
   asio::co_spawn(loop, OpenHost(loop, *host), asio::detached);
   loop.run();
   return {};

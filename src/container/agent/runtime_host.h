@@ -41,6 +41,9 @@ class RuntimeHost : public SandboxHost {
   /// Idempotent. Errors: kConflict a container uses it.
   virtual Awaitable<> RemoveImage(Digest image) = 0;
 
+  /// Removes what is held or made ahead; what runs stays. Nothing is asked of it afterwards.
+  virtual Awaitable<> Close() = 0;
+
   /// Called once for each started container that ends by itself. Not called for DestroySandbox.
   virtual void OnExit(std::function<void(const SandboxExit&)> handler) = 0;
 };

@@ -4,7 +4,9 @@
 #include <string>
 #include <utility>
 
-#include "container/agent/bundle/bundle_host.h"
+#include "container/agent/agent_host.h"
+#include "container/agent/bundle/bundle_maker.h"
+#include "container/agent/docker/docker_maker.h"
 #include "container/agent/oci/oci_runtime.h"
 #ifdef HS_HAS_CONTAINERD
 #include "container/agent/containerd/containerd_runtime.h"
@@ -26,6 +28,11 @@ std::unique_ptr<BundleRuntime> MakeOci(const any_io_executor& executor, Kind kin
 
 Result<std::unique_ptr<RuntimeHost>> MakeRuntimeHost(any_io_executor executor, Kind kind,
                                                      RuntimeHostOptions options) {
+  const uint32_t held = options.held;
+  if (kind == Kind::kDocker) {
+    auto maker = std::make_unique<DockerMaker>(executor, std::move(options));
+    return std::make_unique<AgentHost>(std::move(executor), std::move(maker), held);
+  }
   std::unique_ptr<BundleRuntime> bundles;
   switch (kind) {
     case Kind::kRunc:
@@ -41,7 +48,8 @@ Result<std::unique_ptr<RuntimeHost>> MakeRuntimeHost(any_io_executor executor, K
       return Fail(Code::kUnsupported,
                   "this build has no agent for " + std::string(ContainerRuntimeName(kind)));
   }
-  return std::make_unique<BundleHost>(std::move(executor), std::move(bundles), std::move(options));
+  auto maker = std::make_unique<BundleMaker>(executor, std::move(bundles), std::move(options));
+  return std::make_unique<AgentHost>(std::move(executor), std::move(maker), held);
 }
 
 }  // namespace hybridserve

@@ -102,7 +102,10 @@ Result<UniqueFd> OpenBundleLog(const fs::path& folder) {
 }
 
 Result<> WriteBundleNote(const fs::path& folder, const BundleNote& note) {
-  const Json json = {{"label", note.label}, {"image", note.image.value}, {"pid", note.pid}};
+  const Json json = {{"id", note.id.value},
+                     {"label", note.label},
+                     {"image", note.image.value},
+                     {"pid", note.pid}};
   return WriteFileAtomically(folder / "note.json", json.dump(), 0600);
 }
 
@@ -110,12 +113,15 @@ Result<BundleNote> ReadBundleNote(const fs::path& folder) {
   const fs::path path = folder / "note.json";
   TRY_ASSIGN(const std::string text, ReadFile(path, 64 * 1024));
   const Json json = Json::parse(text, nullptr, false);
-  if (!json.is_object() || !json.contains("label") || !json["label"].is_string() ||
-      !json.contains("image") || !json["image"].is_string() || !json.contains("pid") ||
-      !json["pid"].is_number_integer()) {
+  const auto is = [&json](const char* key, Json::value_t type) {
+    return json.is_object() && json.contains(key) && json[key].type() == type;
+  };
+  if (!is("id", Json::value_t::number_unsigned) || !is("label", Json::value_t::string) ||
+      !is("image", Json::value_t::string) || !is("pid", Json::value_t::number_unsigned)) {
     return Fail(Code::kCorrupt, path.string() + " is not what was written there");
   }
   BundleNote note;
+  note.id.value = json["id"];
   note.label = json["label"];
   note.image.value = json["image"];
   note.pid = json["pid"];

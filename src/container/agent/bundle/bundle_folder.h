@@ -15,7 +15,6 @@
 
 #include <filesystem>
 #include <string>
-#include <string_view>
 
 #include "base/ids.h"
 #include "base/result.h"
@@ -26,6 +25,7 @@ namespace hybridserve {
 
 /// What is remembered of a container.
 struct BundleNote {
+  ContainerId id;  ///< 0: it runs nothing yet.
   std::string label;
   Digest image;
   pid_t pid = 0;  ///< 0: it was not made yet.

@@ -1,5 +1,5 @@
 // BundleRuntime: what differs between the container runtimes that are given a bundle: a folder with
-// a mounted root file system and a runtime specification. BundleHost does the rest.
+// a mounted root file system and a runtime specification. BundleMaker does the rest.
 //
 // Thread rule: the event loop's thread only.
 #pragma once

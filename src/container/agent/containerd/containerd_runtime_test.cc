@@ -1,12 +1,11 @@
 // containerd under the suites: a daemon of this program's own, in a folder of its own.
 #include "container/agent/containerd/containerd_runtime.h"
 
-#include <spawn.h>
-#include <sys/wait.h>
-
 #include <fstream>
 
-#include "container/agent/bundle/bundle_host.h"
+#include "container/agent/agent_host.h"
+#include "container/agent/bundle/bundle_maker.h"
+#include "container/agent/daemon_process.h"
 #include "container/agent/host_suite.h"
 
 namespace hybridserve {
@@ -19,10 +18,7 @@ constexpr char kDaemon[] = "/usr/bin/containerd";
 
 class ContainerdNode : public HostNode {
  public:
-  ~ContainerdNode() override {
-    TakeAway();
-    if (daemon_ > 0) End(SIGTERM);
-  }
+  ~ContainerdNode() override { TakeAway(); }
   void StartDaemon() {
     const std::string config = folder_.path() / "config.toml";
     std::ofstream(config) << "version = 2\nroot = \"" << (folder_.path() / "root").string()
@@ -34,30 +30,11 @@ class ContainerdNode : public HostNode {
                              "\"io.containerd.snapshotter.v1.zfs\"]\n[grpc]\n  address = \""
                           << Socket().string() << "\"\n[ttrpc]\n  address = \""
                           << (folder_.path() / "t.sock").string() << "\"\n";
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    const std::string log = folder_.path() / "log";
-    posix_spawn_file_actions_addopen(&actions, 1, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
-    posix_spawn_file_actions_adddup2(&actions, 1, 2);
-    std::vector<std::string> words = {kDaemon, "--config", config};
-    std::vector<char*> argv;
-    for (std::string& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    ASSERT_EQ(::posix_spawn(&daemon_, kDaemon, &actions, nullptr, argv.data(), environ), 0);
-    posix_spawn_file_actions_destroy(&actions);
     ContainerdClient client(loop.executor(), Socket(), "default");
-    loop.RunUntil([this, &client] {
-      int status = 0;
-      if (::waitpid(daemon_, &status, WNOHANG) == daemon_) throw std::runtime_error(Log());
-      return loop.Await(client.Version()).has_value();
-    });
+    daemon_.Start(loop, {kDaemon, "--config", config}, folder_.path() / "log",
+                  [this, &client] { return loop.Await(client.Version()).has_value(); });
   }
-  void End(int signal) {
-    ::kill(daemon_, signal);
-    int status = 0;
-    ::waitpid(std::exchange(daemon_, -1), &status, 0);
-  }
+  void End(int signal) { daemon_.End(signal); }
 
  protected:
   std::string Lacks() override {
@@ -69,15 +46,16 @@ class ContainerdNode : public HostNode {
   }
   std::unique_ptr<RuntimeHost> Make(RuntimeHostOptions options) override {
     auto runtime = std::make_unique<ContainerdRuntime>(loop.executor(), Socket());
-    return std::make_unique<BundleHost>(loop.executor(), std::move(runtime), std::move(options));
+    const uint32_t held = options.held;
+    auto maker = std::make_unique<BundleMaker>(loop.executor(), std::move(runtime), std::move(options));
+    return std::make_unique<AgentHost>(loop.executor(), std::move(maker), held);
   }
 
  private:
   fs::path Socket() const { return folder_.path() / "c.sock"; }
-  std::string Log() { return ReadFile(folder_.path() / "log").value_or("containerd ended"); }
 
   TemporaryFolder folder_;
-  pid_t daemon_ = -1;
+  DaemonProcess daemon_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Containerd, RuntimeConformance,

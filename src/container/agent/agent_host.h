@@ -1,11 +1,9 @@
-// BundleHost: the RuntimeHost of every runtime that takes bundles.
+// AgentHost: the RuntimeHost over any ContainerMaker: which sandboxes there are, what state each is
+// in, who waits for its end.
 //
-// A held sandbox is a network namespace and nothing else: the rest depends on the function. Start
-// mounts the root, writes the runtime specification, has the runtime make the container's first
-// process and then run the program. From there on the kernel is asked, not the runtime
-// (container_process.h), until the process has ended and the runtime forgets the container.
-//
-// A running container outlives this object: the next one finds it by the note in its folder.
+// From a container's start on the kernel is asked, not the runtime (container_process.h), until its
+// first process has ended and the runtime forgets it. A running container outlives this object: the
+// next one finds it by what its maker remembers.
 //
 // Thread rule: the event loop's thread only.
 #pragma once
@@ -13,21 +11,23 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <memory>
 
-#include "container/agent/bundle/bundle_runtime.h"
+#include "container/agent/container_maker.h"
 #include "container/agent/runtime_host.h"
 
 namespace hybridserve {
 
-class BundleHost : public RuntimeHost {
+class AgentHost : public RuntimeHost {
  public:
-  BundleHost(boost::asio::any_io_executor executor, std::unique_ptr<BundleRuntime> runtime,
-             RuntimeHostOptions options);
-  ~BundleHost() override;
+  /// `held` sandboxes are kept ready where that takes the maker long.
+  AgentHost(boost::asio::any_io_executor executor, std::unique_ptr<ContainerMaker> maker,
+            uint32_t held);
+  ~AgentHost() override;
 
   // RuntimeHost.
   Awaitable<std::string> Open() override;
   Awaitable<> PrepareImage(Digest image) override;
   Awaitable<> RemoveImage(Digest image) override;
+  Awaitable<> Close() override;
   void OnExit(std::function<void(const SandboxExit&)> handler) override;
   Awaitable<ContainerId> CreateSandbox() override;
   Awaitable<UniqueFd> StartSandbox(ContainerId id, SandboxSpec spec) override;
