@@ -49,6 +49,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::seconds kWatchPause{1};
+constexpr std::chrono::seconds kAdoptPause{1};
 
 uint64_t OrHalfOfTheMachine(uint64_t bytes) {
   return bytes != 0 ? bytes : MachineMemoryBytes() / 2;
@@ -167,8 +168,11 @@ struct Node::Impl {
   Awaitable<> OpenDoors();
   void ReloadIfChanged() const;
   asio::awaitable<void> WatchFiles();
+  Awaitable<> Adopt();
+  asio::awaitable<void> AdoptLater();
 
   asio::steady_timer watch{executor};
+  asio::steady_timer adoption{executor};
   bool stopping = false;
 };
 
@@ -385,6 +389,24 @@ void Node::Impl::ReloadIfChanged() const {
 }
 
 // Certificates and keys are changed by changing their files.
+// Takes back the containers that outlived the server before this one.
+Awaitable<> Node::Impl::Adopt() {
+  const auto resolve = [this](std::string_view label) { return LiveRevision(*router, label); };
+  Result<> adopted = co_await containers->Adopt(resolve);
+  co_return adopted;
+}
+
+// A runtime that is away now keeps them until it is back.
+asio::awaitable<void> Node::Impl::AdoptLater() {
+  while (!stopping) {
+    adoption.expires_after(kAdoptPause);
+    (void)co_await adoption.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (stopping) break;
+    const Result<> adopted = co_await Adopt();
+    if (adopted) break;
+  }
+}
+
 asio::awaitable<void> Node::Impl::WatchFiles() {
   while (!stopping) {
     watch.expires_after(kWatchPause);
@@ -427,10 +449,11 @@ Awaitable<> Node::Start() {
   auto deployed = co_await node.deployer->Start();
   if (!deployed) co_return tl::unexpected(std::move(deployed.error()));
   if (node.containers) {
-    Router& router = *node.router;
-    auto adopted = co_await node.containers->Adopt(
-        [&router](std::string_view label) { return LiveRevision(router, label); });
-    if (!adopted) spdlog::warn("cannot adopt containers: {}", adopted.error().message);
+    const Result<> adopted = co_await node.Adopt();
+    if (!adopted) {
+      spdlog::warn("cannot adopt containers yet: {}", adopted.error().message);
+      asio::co_spawn(node.executor, node.AdoptLater(), asio::detached);
+    }
   }
   CO_TRY(co_await node.OpenDoors());
   asio::co_spawn(node.executor, node.WatchFiles(), asio::detached);
@@ -442,6 +465,7 @@ Awaitable<> Node::Stop() {
   Impl& node = *impl_;
   node.stopping = true;
   node.watch.cancel();
+  node.adoption.cancel();
   auto drained = co_await node.gateway->Drain();
   if (!drained) spdlog::warn("{}", drained.error().message);
   // A deploy that is under way has changed nothing yet: it need not be finished.

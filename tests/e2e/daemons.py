@@ -66,3 +66,60 @@ def registry():
             yield own
         finally:
             own.end()
+
+
+class Daemon:
+    """A container runtime's daemon on a socket of its own."""
+
+    def __init__(self, folder, command, sock):
+        self.folder, self.command, self.socket = pathlib.Path(folder), command, pathlib.Path(sock)
+        self.log = open(self.folder / "daemon.log", "w")
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        wait_for("the daemon to listen", self.answers)
+
+    def answers(self):
+        assert self.process.poll() is None, (self.folder / "daemon.log").read_text()
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(str(self.socket))
+            return True
+        return False
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait(40)
+
+
+@contextlib.contextmanager
+def docker_engine():
+    need_programs("dockerd", "containerd", "runc")
+    with tempfile.TemporaryDirectory(prefix="hs-docker") as folder:
+        pathlib.Path(folder, "config.json").write_text("{}")
+        own = Daemon(folder, ["dockerd", "--config-file", f"{folder}/config.json", "--host", f"unix://{folder}/d.sock",
+                              "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec",
+                              "--pidfile", f"{folder}/pid", "--storage-driver", "overlay2",
+                              "--cgroup-parent", "/hybridserve-test-docker", "--iptables=false", "--ip-masq=false",
+                              "--ip-forward=false", "--bridge=none"], f"{folder}/d.sock")
+        try:
+            yield own
+        finally:
+            own.end()
+
+
+@contextlib.contextmanager
+def containerd():
+    need_programs("containerd", "containerd-shim-runc-v2", "runc")
+    with tempfile.TemporaryDirectory(prefix="hs-containerd") as folder:
+        config = pathlib.Path(folder, "config.toml")
+        absent = ", ".join(f'"io.containerd.{p}"' for p in ("grpc.v1.cri", "snapshotter.v1.aufs", "snapshotter.v1.btrfs",
+                                                            "snapshotter.v1.devmapper", "snapshotter.v1.zfs"))
+        config.write_text(f'version = 2\nroot = "{folder}/root"\nstate = "{folder}/state"\noom_score = 0\n'
+                          f'disabled_plugins = [{absent}]\n[grpc]\naddress = "{folder}/c.sock"\n'
+                          f'[ttrpc]\naddress = "{folder}/t.sock"\n')
+        own = Daemon(folder, ["containerd", "--config", config], f"{folder}/c.sock")
+        try:
+            yield own
+        finally:
+            own.end()

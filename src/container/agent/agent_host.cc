@@ -28,6 +28,8 @@ namespace {
 constexpr size_t kMaxSandboxes = 1024;
 // After a held one was taken its function starts: the next one stays out of its way.
 constexpr std::chrono::milliseconds kRefillDelay{500};
+// A server that has just started asks for what it had before: the runtime is mostly there by then.
+constexpr std::chrono::seconds kOpeningTime{2};
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
 enum class State : uint8_t { kHeld, kStarting, kRunning, kEnding };
@@ -54,19 +56,24 @@ Error NoSuch(ContainerId id) {
   return {Code::kNotFound, "there is no sandbox " + std::to_string(id.value)};
 }
 
+Error NotOpen() { return {Code::kUnavailable, "the container runtime is not there yet"}; }
+
 UniqueFd Duplicate(const UniqueFd& fd) { return UniqueFd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0)); }
 
 }  // namespace
 
 struct AgentHost::Impl : std::enable_shared_from_this<AgentHost::Impl> {
   Impl(asio::any_io_executor loop, std::unique_ptr<ContainerMaker> its_maker, uint32_t kept)
-      : executor(std::move(loop)), maker(std::move(its_maker)), held(kept), pause(executor), refilled(executor) {}
+      : executor(std::move(loop)), maker(std::move(its_maker)), held(kept), pause(executor), refilled(executor), opening(executor) {
+    opening.expires_after(kOpeningTime);
+  }
 
   asio::any_io_executor executor;
   std::unique_ptr<ContainerMaker> maker;
   const uint32_t held;
   asio::steady_timer pause;
   Event refilled;
+  asio::steady_timer opening;  // Ends when it is open, or has taken too long.
   std::map<uint64_t, EntryPtr> entries;
   std::deque<EntryPtr> ready;  // Held ahead; not in entries yet.
   std::function<void(const SandboxExit&)> on_exit;
@@ -211,6 +218,7 @@ AgentHost::~AgentHost() {
   impl_->on_exit = nullptr;
   impl_->closed = true;
   impl_->pause.cancel();
+  impl_->opening.cancel();
 }
 
 Awaitable<std::string> AgentHost::Open() {
@@ -224,6 +232,7 @@ Awaitable<std::string> AgentHost::Open() {
     if (!adopted) spdlog::warn("container {} is left over: {}", id, adopted.error().message);
   }
   impl->open = true;
+  impl->opening.cancel();
   impl->RefillSoon();
   co_return name;
 }
@@ -269,7 +278,7 @@ void AgentHost::OnExit(std::function<void(const SandboxExit&)> handler) {
 
 Awaitable<ContainerId> AgentHost::CreateSandbox() {
   const std::shared_ptr<Impl> impl = impl_;
-  if (!impl->open) co_return Fail(Code::kUnavailable, "the container runtime is not there yet");
+  if (!impl->open) co_return tl::unexpected(NotOpen());
   if (impl->entries.size() >= kMaxSandboxes) {
     co_return Fail(Code::kUnavailable,
                    "there are " + std::to_string(kMaxSandboxes) + " sandboxes already");
@@ -363,8 +372,11 @@ Awaitable<> AgentHost::DestroySandbox(ContainerId id) {
 }
 
 Awaitable<std::vector<AdoptedSandbox>> AgentHost::List() {
+  const std::shared_ptr<Impl> impl = impl_;
+  if (!impl->open) co_await impl->opening.async_wait(kTuple);
+  if (!impl->open) co_return tl::unexpected(NotOpen());
   std::vector<AdoptedSandbox> all;
-  for (const auto& [id, entry] : impl_->entries) {
+  for (const auto& [id, entry] : impl->entries) {
     if (entry->state != State::kRunning) continue;
     AdoptedSandbox one;
     one.id = entry->id;

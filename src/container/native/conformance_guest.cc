@@ -2,6 +2,7 @@
 // but this file runs it.
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -76,7 +77,16 @@ bool Answer(int connection) {
   return true;
 }
 
+// A program of several threads can be run, too.
+void StartThread() {
+  pthread_t thread{};
+  const auto nothing = [](void*) -> void* { return nullptr; };
+  if (::pthread_create(&thread, nullptr, nothing, nullptr) != 0) ::_exit(96);
+  ::pthread_join(thread, nullptr);
+}
+
 [[noreturn]] void Serve() {
+  StartThread();
   std::vector<pollfd> watched{{Listen(), POLLIN, 0}};
   for (;;) {
     if (::poll(watched.data(), watched.size(), -1) < 0) continue;

@@ -61,6 +61,9 @@ Json Seccomp() {
                      {"action", "SCMP_ACT_ALLOW"},
                      {"args", Arguments(rule.arguments)}});
   }
+  // It hides its flags behind a pointer: libraries fall back to clone.
+  calls.push_back(
+      {{"names", {"clone3"}}, {"action", "SCMP_ACT_ERRNO"}, {"errnoRet", ENOSYS}});
   return {{"defaultAction", "SCMP_ACT_ERRNO"},
           {"defaultErrnoRet", EPERM},
           {"syscalls", std::move(calls)}};

@@ -61,21 +61,22 @@ Result<> JoinMountsOf(pid_t pid) {
 
 ContainerdRuntime::ContainerdRuntime(boost::asio::any_io_executor executor,
                                      std::filesystem::path socket)
-    : socket_(socket), client_(std::move(executor), std::move(socket), kNamespace) {}
+    : executor_(std::move(executor)), socket_(std::move(socket)) {}
 
 Awaitable<std::string> ContainerdRuntime::Open() {
   if (!joined_) {
     CO_TRY_ASSIGN(const pid_t daemon, DaemonOf(socket_));
     CO_TRY(JoinMountsOf(daemon));
     joined_ = true;
+    client_.emplace(executor_, socket_, kNamespace);
   }
-  CO_TRY_ASSIGN(const std::string version, co_await client_.Version());
-  CO_TRY(co_await client_.MakeNamespace());
+  CO_TRY_ASSIGN(const std::string version, co_await client_->Version());
+  CO_TRY(co_await client_->MakeNamespace());
   co_return "containerd " + version;
 }
 
 Awaitable<std::vector<std::string>> ContainerdRuntime::List(std::string prefix) {
-  CO_TRY_ASSIGN(const std::vector<ContainerdContainer> all, co_await client_.ListContainers());
+  CO_TRY_ASSIGN(const std::vector<ContainerdContainer> all, co_await client_->ListContainers());
   std::vector<std::string> names;
   for (const ContainerdContainer& one : all) {
     if (one.id.starts_with(prefix)) names.push_back(one.id);
@@ -86,31 +87,31 @@ Awaitable<std::vector<std::string>> ContainerdRuntime::List(std::string prefix) 
 Awaitable<pid_t> ContainerdRuntime::Create(Bundle bundle) {
   CO_TRY_ASSIGN(std::string spec, ReadFile(bundle.folder / "config.json"));
   ContainerdContainer container{bundle.name, {{"hybridserve.folder", bundle.folder}}};
-  CO_TRY(co_await client_.CreateContainer(std::move(container), std::move(spec)));
-  Result<pid_t> made = co_await client_.CreateTask(bundle.name, bundle.log);
+  CO_TRY(co_await client_->CreateContainer(std::move(container), std::move(spec)));
+  Result<pid_t> made = co_await client_->CreateTask(bundle.name, bundle.log);
   co_return made;
 }
 
 Awaitable<> ContainerdRuntime::Start(std::string name) {
-  Result<> started = co_await client_.StartTask(std::move(name));
+  Result<> started = co_await client_->StartTask(std::move(name));
   co_return started;
 }
 
 // Its shim's child: nobody else's to reap.
 Awaitable<int> ContainerdRuntime::ExitStatus(std::string name, int /*pidfd*/) {
-  Result<int> status = co_await client_.WaitForTask(std::move(name));
+  Result<int> status = co_await client_->WaitForTask(std::move(name));
   co_return status.value_or(255);
 }
 
 Awaitable<> ContainerdRuntime::Delete(std::string name) {
-  Result<> task = co_await client_.DeleteTask(name);
+  Result<> task = co_await client_->DeleteTask(name);
   if (!task && task.error().code == Code::kConflict) {
-    (void)co_await client_.KillTask(name);
-    (void)co_await client_.WaitForTask(name);
-    task = co_await client_.DeleteTask(name);
+    (void)co_await client_->KillTask(name);
+    (void)co_await client_->WaitForTask(name);
+    task = co_await client_->DeleteTask(name);
   }
   if (!task && task.error().code != Code::kNotFound) co_return task;
-  Result<> container = co_await client_.DeleteContainer(std::move(name));
+  Result<> container = co_await client_->DeleteContainer(std::move(name));
   if (!container && container.error().code != Code::kNotFound) co_return container;
   co_return Result<>{};
 }

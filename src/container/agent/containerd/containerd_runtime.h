@@ -11,6 +11,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,9 +33,10 @@ class ContainerdRuntime : public BundleRuntime {
   Awaitable<> Delete(std::string name) override;
 
  private:
+  boost::asio::any_io_executor executor_;
   std::filesystem::path socket_;
   bool joined_ = false;
-  ContainerdClient client_;
+  std::optional<ContainerdClient> client_;  // Its threads would keep this process from joining.
 };
 
 }  // namespace hybridserve
