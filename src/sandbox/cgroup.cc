@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <map>
+#include <span>
 #include <sstream>
+#include <string>
 
 #include "base/file.h"
 #include "sandbox/cgroup_file.h"
@@ -105,6 +107,24 @@ Result<std::filesystem::path> V2Parent(const std::filesystem::path& root) {
   return group;
 }
 
+// Whatever is done to a group is done to all in it. The kernel says "/" of a process that is ending,
+// and the root has every process of the machine.
+Result<> CheckIsItsOwn(pid_t pid, const std::map<std::string, std::string>& groups,
+                       std::span<const char* const> controllers) {
+  TRY_ASSIGN(const auto ours, GroupsOf("self"));
+  for (const char* controller : controllers) {
+    const auto group = groups.find(controller);
+    const auto our = ours.find(controller);
+    const bool shared = our != ours.end() && group != groups.end() && our->second == group->second;
+    if (group == groups.end() || group->second == "/" || group->second.starts_with("/..") ||
+        group->second.ends_with(" (deleted)") || shared) {
+      return Fail(Code::kUnsupported, "process " + std::to_string(pid) +
+                                          " is in no cgroup of its own ('" + controller + "')");
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<CgroupTree>> OpenCgroupTree(const std::string& name) {
@@ -129,15 +149,24 @@ Result<std::unique_ptr<Cgroup>> OpenCgroupOf(pid_t pid) {
   TRY_ASSIGN(const Mounts mounts, FindMounts());
   TRY_ASSIGN(const auto groups, GroupsOf(std::to_string(pid)));
   if (mounts.v1.contains("memory")) {
+    constexpr const char* kUsed[] = {"memory", "pids", "cpu", "cpuacct", "freezer"};
+    TRY(CheckIsItsOwn(pid, groups, kUsed));
     TRY_ASSIGN(const V1Hierarchies folders, V1Folders(mounts, groups));
+    const std::filesystem::path* const all[] = {&folders.memory, &folders.pids, &folders.cpu,
+                                                &folders.cpuacct, &folders.freezer};
+    for (const auto& [controller, root] : mounts.v1) {
+      for (const std::filesystem::path* folder : all) {
+        if (*folder != root) continue;
+        return Fail(Code::kUnsupported, "the cgroup of process " + std::to_string(pid) +
+                                            " is gone ('" + controller + "')");
+      }
+    }
     return OpenCgroupV1Group(folders);
   }
-  const auto group = groups.find("");
-  if (mounts.v2.empty() || group == groups.end() || group->second == "/") {
-    return Fail(Code::kUnsupported,
-                "process " + std::to_string(pid) + " is in no cgroup of its own");
-  }
-  return OpenCgroupV2Group(mounts.v2 / group->second.substr(1));
+  constexpr const char* kUnified[] = {""};
+  if (mounts.v2.empty()) return Fail(Code::kUnsupported, "no cgroup file system is mounted");
+  TRY(CheckIsItsOwn(pid, groups, kUnified));
+  return OpenCgroupV2Group(mounts.v2 / groups.at("").substr(1));
 }
 
 }  // namespace hybridserve::sandbox

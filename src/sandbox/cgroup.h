@@ -93,7 +93,8 @@ class CgroupTree {
 Result<std::unique_ptr<CgroupTree>> OpenCgroupTree(const std::string& name);
 
 /// The group of a running process, made by another program: what is returned never removes it.
-/// Errors: kNotFound no such process; kUnsupported a controller is not mounted.
+/// Errors: kNotFound no such process; kUnsupported a controller is not mounted, or it is in the root
+/// or in the caller's own group, as one that is ending seems to be.
 Result<std::unique_ptr<Cgroup>> OpenCgroupOf(pid_t pid);
 
 /// The two kinds, for OpenCgroupTree and for tests. `parent` is an existing group of a cgroup2 file

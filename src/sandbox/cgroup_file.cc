@@ -1,5 +1,6 @@
 #include "sandbox/cgroup_file.h"
 
+#include <algorithm>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -84,7 +85,10 @@ void KillProcesses(int folder) {
   std::set<pid_t> seen;
   for (int pass = 0; pass < 100; ++pass) {
     bool found_new = false;
-    for (const pid_t pid : ReadProcesses(folder)) {
+    const std::vector<pid_t> processes = ReadProcesses(folder);
+    // Never a group that this process is in: it would be the root, or a service's.
+    if (std::find(processes.begin(), processes.end(), ::getpid()) != processes.end()) return;
+    for (const pid_t pid : processes) {
       ::kill(pid, SIGKILL);
       found_new |= seen.insert(pid).second;
     }

@@ -26,6 +26,7 @@ uint64_t ReadKeyed(int folder, const char* file, std::string_view key);
 /// The processes listed in cgroup.procs.
 std::vector<pid_t> ReadProcesses(int folder);
 /// Sends SIGKILL to all of them, again and again until a pass finds none new (at most 100 passes).
+/// Does nothing when the calling process is one of them.
 void KillProcesses(int folder);
 
 /// Kills what is in the groups below `folder`, and removes these groups. With `folder_too`, also

@@ -165,6 +165,34 @@ TEST_F(CgroupTest, UnifiedTreeClonesIntoFreezesAndKills) {
   JoinAndEnd(**group);
 }
 
+TEST_F(CgroupTest, NoGroupIsOpenedThatOthersAreIn) {
+  // This process's own, its child's that shares it, and that of the first process of all.
+  const auto child = Sleeper();
+  for (const pid_t pid : {::getpid(), child.pid, pid_t{1}}) {
+    const auto opened = OpenCgroupOf(pid);
+    ASSERT_FALSE(opened) << pid;
+    EXPECT_EQ(opened.error().code, Code::kUnsupported) << opened.error().message;
+  }
+  Kill(child);
+  Reap(child);
+}
+
+TEST_F(CgroupTest, AGroupThatTheCallerIsInIsNotKilled) {
+  const std::filesystem::path root = "/sys/fs/cgroup/unified";
+  if (!std::filesystem::exists(root / "cgroup.procs")) GTEST_SKIP() << "no cgroup2 file system";
+  auto tree = OpenCgroupV2Tree(root, TreeName());
+  ASSERT_TRUE(tree) << tree.error().message;
+  auto group = (*tree)->Create("one");
+  ASSERT_TRUE(group);
+  const auto child = Clone({.cgroup = (*group)->clone_fd()}, [&group] {
+    KillProcesses((*group)->clone_fd());
+    return 7;
+  });
+  ASSERT_TRUE(child);
+  EXPECT_EQ(Reap(*child), 7);
+  EXPECT_TRUE((*group)->Remove());
+}
+
 TEST_F(CgroupTest, AFrozenGroupsMemoryGoesToSwapAndComesBack) {
   if (!HasSwap()) GTEST_SKIP() << "this machine has no swap";
   auto tree = OpenCgroupTree(TreeName());

@@ -7,23 +7,36 @@
 #include <cerrno>
 #include <csignal>
 #include <string>
+#include <utility>
 
 namespace hybridserve {
+namespace {
+
+constexpr int kEndingMilliseconds = 200;
+
+Error HasEnded(pid_t pid) {
+  return {Code::kNotFound, "the container's process " + std::to_string(pid) + " has ended"};
+}
+
+}  // namespace
 
 Result<ContainerProcess> ContainerProcess::Open(pid_t pid) {
   ContainerProcess process;
   process.pid_ = pid;
   process.pidfd_ = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  if (!process.pidfd_ && errno == ESRCH) {
-    return Fail(Code::kNotFound, "the container's process " + std::to_string(pid) + " has ended");
-  }
+  if (!process.pidfd_ && errno == ESRCH) return tl::unexpected(HasEnded(pid));
   if (!process.pidfd_) return FailErrno("open the container's process " + std::to_string(pid));
   TRY_ASSIGN(process.network_, sandbox::NetworkNamespace::Of(pid));
-  TRY_ASSIGN(process.cgroup_, sandbox::OpenCgroupOf(pid));
-  // What was opened by its number belongs to it if it still has that number.
-  if (process.Ended()) {
-    return Fail(Code::kNotFound, "the container's process " + std::to_string(pid) + " has ended");
+  Result<std::unique_ptr<sandbox::Cgroup>> cgroup = sandbox::OpenCgroupOf(pid);
+  if (!cgroup) {
+    // One that is ending has left its cgroup.
+    pollfd ending{process.pidfd_.get(), POLLIN, 0};
+    if (::poll(&ending, 1, kEndingMilliseconds) > 0) return tl::unexpected(HasEnded(pid));
+    return tl::unexpected(std::move(cgroup.error()));
   }
+  process.cgroup_ = std::move(*cgroup);
+  // What was opened by its number belongs to it if it still has that number.
+  if (process.Ended()) return tl::unexpected(HasEnded(pid));
   return process;
 }
 
