@@ -64,8 +64,8 @@ class Cgroup {
   /// Returns once every process is stopped. Errors: kTimeout after kFreezePatience; then Thaw.
   virtual Result<> Freeze() = 0;
   virtual Result<> Thaw() = 0;
-  /// Moves what a frozen group has in memory to swap, as far as that takes it; its limits hold all
-  /// the same. Blocks for as long as the disk takes.
+  /// Moves what a frozen group has in memory to swap (page_out.h); its limits hold all the same.
+  /// Blocks for as long as the disk takes.
   virtual Result<> PageOut() = 0;
   /// SIGKILL to every process, also in a frozen group. They may still be ending on return.
   virtual void KillAll() = 0;

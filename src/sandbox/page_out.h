@@ -16,7 +16,8 @@ namespace hybridserve::sandbox {
 bool HasSwap();
 
 /// Asks the kernel to reclaim the process's private memory now (process_madvise(2), MADV_PAGEOUT).
-/// Blocks for as long as the swap takes to write. Errors: kNotFound it has ended; kForbidden;
+/// Its pages are in swap then, and the kernel takes their room when it next needs some.
+/// Blocks for as long as that takes. Errors: kNotFound it has ended; kForbidden;
 /// kUnsupported a kernel before 5.10.
 Result<> PageOut(pid_t pid);
 /// The same for each, although some may have ended. Errors: of the last that could not.

@@ -8,7 +8,8 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
 #include <functional>
-#include <optional>
+#include <set>
+#include <thread>
 #include <utility>
 
 #include "container/agent/bundle/runtime_error.h"
@@ -51,6 +52,8 @@ Code CodeOf(grpc::StatusCode code) {
       return Code::kForbidden;
     case grpc::StatusCode::INVALID_ARGUMENT:
       return Code::kInvalidArgument;
+    case grpc::StatusCode::CANCELLED:
+      return Code::kCancelled;
     default:
       return Code::kInternal;
   }
@@ -81,50 +84,79 @@ Error RuntimeFailure(Error error) {
 
 enum class Limit : uint8_t { kUsual, kNone };
 
-template <typename Request, typename Response>
-struct Call {
+// What gRPC gives back once a call's answer is there.
+struct Tag {
+  virtual ~Tag() = default;
+  virtual void Done() = 0;
+};
+
+// One call; its coroutine's.
+template <typename Response>
+struct Call : Tag {
+  void Done() override {
+    // From here on this may be gone.
+    const std::function<void()> go_on = std::move(resume);
+    go_on();
+  }
+
   grpc::ClientContext context;
-  Request request;
   Response response;
   grpc::Status status;
+  std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> reader;
+  std::function<void()> resume;
 };
 
 }  // namespace
 
 struct ContainerdClient::Impl {
+  Impl(asio::any_io_executor loop, std::filesystem::path path, std::string space)
+      : executor(std::move(loop)), socket(std::move(path)), name_space(std::move(space)) {}
+  ~Impl() {
+    queue.Shutdown();
+    taker.join();
+  }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
   asio::any_io_executor executor;
   std::filesystem::path socket;
   std::string name_space;
+  grpc::CompletionQueue queue;
   std::unique_ptr<containers::Containers::Stub> containers;
   std::unique_ptr<namespaces::Namespaces::Stub> namespaces;
   std::unique_ptr<tasks::Tasks::Stub> tasks;
   std::unique_ptr<version::Version::Stub> version;
+  std::set<grpc::ClientContext*> under_way;
+  std::thread taker{[this] {
+    void* tag = nullptr;
+    bool ok = false;
+    while (queue.Next(&tag, &ok)) static_cast<Tag*>(tag)->Done();
+  }};
 
-  // `begin` is called with (context, request, response, done), as the stubs' async() methods are.
+  // `begin` is called with (context, request, queue), as the stubs' Async methods are.
   template <typename Response, typename Request, typename Begin>
   Awaitable<Response> Ask(Request request, Begin begin, Limit limit = Limit::kUsual);
 };
 
 template <typename Response, typename Request, typename Begin>
 Awaitable<Response> ContainerdClient::Impl::Ask(Request request, Begin begin, Limit limit) {
-  const auto call = std::make_shared<Call<Request, Response>>();
-  call->request = std::move(request);
+  const auto call = std::make_unique<Call<Response>>();
   call->context.AddMetadata("containerd-namespace", name_space);
   if (limit == Limit::kUsual) {
     call->context.set_deadline(std::chrono::system_clock::now() + kTimeLimit);
   }
-  const auto initiate = [this, &call, &begin](auto handler) {
-    // Shared because gRPC wants its callbacks copyable.
-    const auto resume = std::make_shared<decltype(handler)>(std::move(handler));
+  under_way.insert(&call->context);
+  const auto initiate = [this, &call, &begin, &request](auto handler) {
+    // Shared because a std::function has to be copyable.
+    const auto shared = std::make_shared<decltype(handler)>(std::move(handler));
     const auto work = asio::prefer(executor, asio::execution::outstanding_work.tracked);
-    begin(&call->context, &call->request, &call->response,
-          std::function<void(grpc::Status)>([call, resume, work](grpc::Status status) {
-            call->status = std::move(status);
-            asio::post(work, [resume] { std::move (*resume)(); });
-          }));
+    call->resume = [shared, work] { asio::post(work, [shared] { std::move (*shared)(); }); };
+    call->reader = begin(&call->context, request, &queue);
+    call->reader->Finish(&call->response, &call->status, static_cast<Tag*>(call.get()));
   };
   co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(initiate,
                                                                        asio::use_awaitable);
+  under_way.erase(&call->context);
   if (call->status.ok()) co_return std::move(call->response);
   const Code code = CodeOf(call->status.error_code());
   if (code == Code::kUnavailable) {
@@ -140,30 +172,30 @@ Awaitable<Response> ContainerdClient::Impl::Ask(Request request, Begin begin, Li
 
 ContainerdClient::ContainerdClient(asio::any_io_executor executor, std::filesystem::path socket,
                                    std::string name_space)
-    : impl_(std::make_shared<Impl>()) {
-  impl_->executor = std::move(executor);
-  impl_->name_space = std::move(name_space);
+    : impl_(std::make_shared<Impl>(std::move(executor), std::move(socket),
+                                   std::move(name_space))) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMilliseconds / 4);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kReconnectMilliseconds / 4);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMilliseconds);
   // A proxy of the environment's is not for a local socket.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  const auto channel = grpc::CreateCustomChannel("unix://" + socket.string(),
+  const auto channel = grpc::CreateCustomChannel("unix://" + impl_->socket.string(),
                                                  grpc::InsecureChannelCredentials(), arguments);
-  impl_->socket = std::move(socket);
   impl_->containers = containers::Containers::NewStub(channel);
   impl_->namespaces = namespaces::Namespaces::NewStub(channel);
   impl_->tasks = tasks::Tasks::NewStub(channel);
   impl_->version = version::Version::NewStub(channel);
 }
 
-ContainerdClient::~ContainerdClient() = default;
+ContainerdClient::~ContainerdClient() {
+  for (grpc::ClientContext* context : impl_->under_way) context->TryCancel();
+}
 
 Awaitable<std::string> ContainerdClient::Version() {
   const std::shared_ptr<Impl> impl = impl_;
-  const auto begin = [impl](auto* context, auto* request, auto* response, auto done) {
-    impl->version->async()->Version(context, request, response, std::move(done));
+  const auto begin = [impl](auto* context, const auto& asked, auto* queue) {
+    return impl->version->AsyncVersion(context, asked, queue);
   };
   Empty request;
   CO_TRY_ASSIGN(const version::VersionResponse answer,
@@ -173,8 +205,8 @@ Awaitable<std::string> ContainerdClient::Version() {
 
 Awaitable<> ContainerdClient::MakeNamespace() {
   const std::shared_ptr<Impl> impl = impl_;
-  const auto begin = [impl](auto* context, auto* request, auto* response, auto done) {
-    impl->namespaces->async()->Create(context, request, response, std::move(done));
+  const auto begin = [impl](auto* context, const auto& asked, auto* queue) {
+    return impl->namespaces->AsyncCreate(context, asked, queue);
   };
   namespaces::CreateNamespaceRequest request;
   request.mutable_namespace_()->set_name(impl->name_space);
@@ -186,8 +218,8 @@ Awaitable<> ContainerdClient::MakeNamespace() {
 
 Awaitable<> ContainerdClient::CreateContainer(ContainerdContainer container, std::string spec) {
   const std::shared_ptr<Impl> impl = impl_;
-  const auto begin = [impl](auto* context, auto* request, auto* response, auto done) {
-    impl->containers->async()->Create(context, request, response, std::move(done));
+  const auto begin = [impl](auto* context, const auto& asked, auto* queue) {
+    return impl->containers->AsyncCreate(context, asked, queue);
   };
   containers::CreateContainerRequest request;
   containers::Container& made = *request.mutable_container();
@@ -202,8 +234,8 @@ Awaitable<> ContainerdClient::CreateContainer(ContainerdContainer container, std
 
 Awaitable<> ContainerdClient::DeleteContainer(std::string id) {
   const std::shared_ptr<Impl> impl = impl_;
-  const auto begin = [impl](auto* context, auto* request, auto* response, auto done) {
-    impl->containers->async()->Delete(context, request, response, std::move(done));
+  const auto begin = [impl](auto* context, const auto& asked, auto* queue) {
+    return impl->containers->AsyncDelete(context, asked, queue);
   };
   containers::DeleteContainerRequest request;
   request.set_id(std::move(id));
@@ -213,8 +245,8 @@ Awaitable<> ContainerdClient::DeleteContainer(std::string id) {
 
 Awaitable<std::vector<ContainerdContainer>> ContainerdClient::ListContainers() {
   const std::shared_ptr<Impl> impl = impl_;
-  const auto begin = [impl](auto* context, auto* request, auto* response, auto done) {
-    impl->containers->async()->List(context, request, response, std::move(done));
+  const auto begin = [impl](auto* context, const auto& asked, auto* queue) {
+    return impl->containers->AsyncList(context, asked, queue);
   };
   containers::ListContainersRequest request;
   CO_TRY_ASSIGN(const containers::ListContainersResponse answer,
@@ -228,8 +260,8 @@ Awaitable<std::vector<ContainerdContainer>> ContainerdClient::ListContainers() {
 
 Awaitable<pid_t> ContainerdClient::CreateTask(std::string id, std::filesystem::path log) {
   const std::shared_ptr<Impl> impl = impl_;
-  const auto begin = [impl](auto* context, auto* request, auto* response, auto done) {
-    impl->tasks->async()->Create(context, request, response, std::move(done));
+  const auto begin = [impl](auto* context, const auto& asked, auto* queue) {
+    return impl->tasks->AsyncCreate(context, asked, queue);
   };
   tasks::CreateTaskRequest request;
   request.set_container_id(std::move(id));
@@ -243,8 +275,8 @@ Awaitable<pid_t> ContainerdClient::CreateTask(std::string id, std::filesystem::p
 
 Awaitable<> ContainerdClient::StartTask(std::string id) {
   const std::shared_ptr<Impl> impl = impl_;
-  const auto begin = [impl](auto* context, auto* request, auto* response, auto done) {
-    impl->tasks->async()->Start(context, request, response, std::move(done));
+  const auto begin = [impl](auto* context, const auto& asked, auto* queue) {
+    return impl->tasks->AsyncStart(context, asked, queue);
   };
   tasks::StartRequest request;
   request.set_container_id(std::move(id));
@@ -256,8 +288,8 @@ Awaitable<> ContainerdClient::StartTask(std::string id) {
 
 Awaitable<int> ContainerdClient::WaitForTask(std::string id) {
   const std::shared_ptr<Impl> impl = impl_;
-  const auto begin = [impl](auto* context, auto* request, auto* response, auto done) {
-    impl->tasks->async()->Wait(context, request, response, std::move(done));
+  const auto begin = [impl](auto* context, const auto& asked, auto* queue) {
+    return impl->tasks->AsyncWait(context, asked, queue);
   };
   tasks::WaitRequest request;
   request.set_container_id(std::move(id));
@@ -268,8 +300,8 @@ Awaitable<int> ContainerdClient::WaitForTask(std::string id) {
 
 Awaitable<> ContainerdClient::KillTask(std::string id) {
   const std::shared_ptr<Impl> impl = impl_;
-  const auto begin = [impl](auto* context, auto* request, auto* response, auto done) {
-    impl->tasks->async()->Kill(context, request, response, std::move(done));
+  const auto begin = [impl](auto* context, const auto& asked, auto* queue) {
+    return impl->tasks->AsyncKill(context, asked, queue);
   };
   tasks::KillRequest request;
   request.set_container_id(std::move(id));
@@ -281,8 +313,8 @@ Awaitable<> ContainerdClient::KillTask(std::string id) {
 
 Awaitable<> ContainerdClient::DeleteTask(std::string id) {
   const std::shared_ptr<Impl> impl = impl_;
-  const auto begin = [impl](auto* context, auto* request, auto* response, auto done) {
-    impl->tasks->async()->Delete(context, request, response, std::move(done));
+  const auto begin = [impl](auto* context, const auto& asked, auto* queue) {
+    return impl->tasks->AsyncDelete(context, asked, queue);
   };
   tasks::DeleteTaskRequest request;
   request.set_container_id(std::move(id));
@@ -292,8 +324,8 @@ Awaitable<> ContainerdClient::DeleteTask(std::string id) {
 
 Awaitable<std::vector<ContainerdTask>> ContainerdClient::ListTasks() {
   const std::shared_ptr<Impl> impl = impl_;
-  const auto begin = [impl](auto* context, auto* request, auto* response, auto done) {
-    impl->tasks->async()->List(context, request, response, std::move(done));
+  const auto begin = [impl](auto* context, const auto& asked, auto* queue) {
+    return impl->tasks->AsyncList(context, asked, queue);
   };
   tasks::ListTasksRequest request;
   CO_TRY_ASSIGN(const tasks::ListTasksResponse answer,

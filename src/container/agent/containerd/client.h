@@ -5,7 +5,7 @@
 //
 // Source: containerd's API, version 1 (api/services/{containers,tasks,namespaces,version}/v1).
 //
-// Thread rule: the executor's thread only. gRPC has threads of its own behind it.
+// Thread rule: the executor's thread only. One thread of its own takes what gRPC has ready.
 #pragma once
 
 #include <sys/types.h>
@@ -39,6 +39,7 @@ class ContainerdClient {
   /// `name_space` is containerd's: what others keep in theirs is not seen.
   ContainerdClient(boost::asio::any_io_executor executor, std::filesystem::path socket,
                    std::string name_space);
+  /// Calls under way end soon, with kCancelled.
   ~ContainerdClient();
   ContainerdClient(const ContainerdClient&) = delete;
   ContainerdClient& operator=(const ContainerdClient&) = delete;
