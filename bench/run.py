@@ -14,7 +14,7 @@ import traceback
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from harness import containers, engines, machine, scale, summary, wasm  # noqa: E402
+from harness import containers, engines, machine, runtimes, scale, summary, wasm  # noqa: E402
 from harness.bench import Bench  # noqa: E402
 from harness.node import Failure, Unavailable  # noqa: E402
 from harness.report import METRICS, Report  # noqa: E402
@@ -31,7 +31,8 @@ MEASUREMENTS = [
     (scale.measure_deploy, ["deploy_ms_p50"]),
     (wasm.measure_saturated, ["wasm_saturated_rps"]),
     (scale.measure_idle, ["idle_function_bytes"]),
-    (containers.measure_docker, ["docker_run_ms_p50"]),
+    (runtimes.measure_frozen_memory, ["frozen_100_containers_mib"]),
+    (runtimes.measure, [figure[0] for figure in runtimes.FIGURES]),
 ]
 
 

@@ -1,6 +1,5 @@
-"""The container side: what the gateway adds, starts from nothing and from a held sandbox, Docker."""
+"""The container side: what the gateway adds, starts from nothing and from a held sandbox."""
 import os
-import statistics
 import uuid
 
 from . import functions, peers
@@ -74,8 +73,3 @@ def measure_cold(bench):
 def measure_held(bench):
     measure_starts(bench, "container_held_ms_p50", held=2, settle_ms=REFILL_MS)
 
-
-def measure_docker(bench):
-    times = peers.docker_run(bench.server_image, bench.image_tag, functions.SERVER_ANSWER, bench.count(15, 2))
-    bench.report.set("docker_run_ms_p50", statistics.median(times),
-                     {"samples": len(times), "min": min(times), "max": max(times), "all_ms": times})

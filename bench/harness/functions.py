@@ -90,7 +90,9 @@ def wasm_manifest(name, keep_alive="1h", **more):
             "scale": {"keep_alive": keep_alive}, **more}
 
 
-def container_manifest(name, keep_alive="1h", min_warm=0, **more):
+def container_manifest(name, keep_alive="1h", min_warm=0, scale=None, **more):
+    """A function that serves in containers alone, and is never frozen unless `scale` says so."""
+    scale = scale or {"keep_alive": keep_alive, "min_warm": min_warm, "max_containers": 1, "slots": 4,
+                      "freeze_after": "0ms"}
     return {"name": name, "policy": "container-only", "container": {"image": f"{name}.tar"},
-            "limits": {"memory": 64 << 20},
-            "scale": {"keep_alive": keep_alive, "min_warm": min_warm, "max_containers": 1, "slots": 4}, **more}
+            "limits": {"memory": 64 << 20}, "scale": scale, **more}

@@ -43,6 +43,7 @@ Sandboxes::Sandboxes(EventLoop& loop, Host& host, Workers& workers, std::filesys
     : loop_(loop),
       host_(host),
       workers_(workers),
+      heater_(loop, host.cgroups.get()),
       images_(std::move(images)),
       held_(host.runtime.kind == ContainerRuntimeKind::kNative ? held : 0),
       on_exit_(std::move(on_exit)) {
@@ -96,6 +97,7 @@ void Sandboxes::Create(std::function<void(Result<ContainerId>)> done) {
   if (!made) return done(tl::unexpected(made.error()));
   entries_[*made].on_created = std::move(done);
   RefillSoon();
+  heater_.Heat();
 }
 
 void Sandboxes::Give(uint64_t id, Entry& entry) {
@@ -112,7 +114,7 @@ void Sandboxes::Start(ContainerId id, SandboxSpec spec,
   const auto begun = BeginStart(entry, spec);
   if (begun) {
     entry.on_started = std::move(done);
-    return;
+    return heater_.Heat();
   }
   if (held) entry.container->Kill();
   done(tl::unexpected(begun.error()));
@@ -279,6 +281,7 @@ bool Sandboxes::UsesImage(const Digest& image) const {
 }
 
 bool Sandboxes::Owns(pid_t pid) const {
+  if (heater_.Owns(pid)) return true;
   return std::any_of(entries_.begin(), entries_.end(), [pid](const auto& entry) {
     return entry.second.container->child().pid == pid;
   });

@@ -20,6 +20,7 @@
 #include "base/unique_fd.h"
 #include "launcher/event_loop.h"
 #include "launcher/host.h"
+#include "launcher/lock_heater.h"
 #include "launcher/messages.h"
 #include "launcher/worker.h"
 #include "sandbox/container.h"
@@ -87,6 +88,7 @@ class Sandboxes {
   EventLoop& loop_;
   Host& host_;
   Workers& workers_;
+  LockHeater heater_;
   std::filesystem::path images_;
   uint32_t held_;
   OnExit on_exit_;
