@@ -15,6 +15,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -28,7 +29,8 @@ namespace hybridserve {
 /// What a container of the suite runs.
 enum class ConformanceProgram : uint8_t {
   kServes,        ///< Answers "hello". "/exit" exits with 7, "/eat" uses memory without end,
-                  ///< "/knock/PORT" connects to that port.
+                  ///< "/knock/PORT" connects to that port, "/threads" says how many threads it could
+                  ///< start, "/burn" for how many of 400 ms it got the processor.
   kNeverListens,  ///< Runs on.
   kExits,         ///< Writes "out" to stdout and "err" to stderr, and exits with 3.
   kSpeaks,        ///< Writes "PORT=" and its PORT, "GREETING=" and its GREETING, and runs on.
@@ -48,6 +50,8 @@ class RuntimeHarness {
   virtual void MakeItEatMemory(ContainerId id) = 0;
   /// Has it connect to 127.0.0.1:`port` inside, send "knock" and keep the connection.
   virtual void MakeItKnock(ContainerId id, uint16_t port) = 0;
+  /// The body that a kServes container answers `path` with; absent: nothing real runs in it.
+  virtual std::optional<std::string> AnswerTo(ContainerId id, std::string_view path) = 0;
 };
 
 /// A harness, or why there is none: because this machine lacks something, or by a failure.
@@ -360,6 +364,22 @@ TEST_P(RuntimeConformance, StatsMeasureARunningContainer) {
   EXPECT_GT(usage->memory_bytes, 0);
   EXPECT_GE(usage->peak_memory_bytes, usage->memory_bytes);
   EXPECT_GE(usage->processes, 1);
+}
+
+TEST_P(RuntimeConformance, ItsProcessesAndItsProcessorTimeAreLimited) {
+  const ContainerId id = Create();
+  ContainerSpec spec = harness_->Spec(ConformanceProgram::kServes);
+  spec.sandbox.label = "conformance@" + std::to_string(id.value);
+  spec.sandbox.pids = 12;
+  spec.sandbox.cpu_cores = 0.25;
+  Result<UniqueFd> log = loop().Await(runtime().Start(id, std::move(spec)));
+  ASSERT_TRUE(log) << log.error().message;
+  Connect(id).Reset();
+  const std::optional<std::string> burned = harness_->AnswerTo(id, "/burn");
+  if (!burned) GTEST_SKIP() << "nothing real runs in these containers";
+  EXPECT_LT(std::stoi(*burned), 200) << "a quarter of a core for 400 ms";
+  const std::optional<std::string> threads = harness_->AnswerTo(id, "/threads");
+  EXPECT_LT(std::stoi(threads.value_or("99")), 12);
 }
 
 TEST_P(RuntimeConformance, SeveralStartAtOnce) {

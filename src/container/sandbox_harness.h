@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -76,6 +77,22 @@ class SandboxHarness : public RuntimeHarness {
   void MakeItEatMemory(ContainerId id) override { Send(id, "GET /eat HTTP/1.1\r\n\r\n"); }
   void MakeItKnock(ContainerId id, uint16_t port) override {
     Send(id, "GET /knock/" + std::to_string(port) + " HTTP/1.1\r\n\r\n");
+  }
+
+  std::optional<std::string> AnswerTo(ContainerId id, std::string_view path) override {
+    constexpr std::string_view kEmptyLine = "\r\n\r\n";
+    Result<UniqueFd> stream = loop().Await(runtime().Connect(id));
+    if (!stream) return "no connection: " + stream.error().message;
+    Connection connection(loop().executor(), std::move(*stream));
+    if (!loop().Await(connection.Write("GET " + std::string(path) + " HTTP/1.1\r\n\r\n"))) return "";
+    std::string answer;
+    char bytes[4096];
+    while (answer.find(kEmptyLine) == std::string::npos || answer.ends_with(kEmptyLine)) {
+      const auto size = loop().Await(connection.Read(bytes, Connection::Expect::kBytes));
+      if (!size || *size == 0) break;
+      answer.append(bytes, *size);
+    }
+    return answer.substr(answer.find(kEmptyLine) + kEmptyLine.size());
   }
 
  private:

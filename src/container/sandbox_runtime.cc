@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -137,6 +139,7 @@ Awaitable<UniqueFd> SandboxRuntime::Connect(ContainerId id) {
       // A request is one write; what follows a first part must not wait for its acknowledgement.
       const int on = 1;
       ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+      Settle(id);
       co_return socket;
     }
     case Attempt::kRefused:
@@ -150,6 +153,17 @@ Awaitable<UniqueFd> SandboxRuntime::Connect(ContainerId id) {
       break;
   }
   co_return FailErrno("connect to " + where);
+}
+
+// The first connection that it takes is the end of its start.
+void SandboxRuntime::Settle(ContainerId id) {
+  const auto found = running_.find(id);
+  if (found == running_.end() || std::exchange(found->second.settled, true)) return;
+  // It may have ended: then there is nothing to settle.
+  const auto settle = [](SandboxHost& host, ContainerId settled) -> asio::awaitable<void> {
+    (void)co_await host.SettleSandbox(settled);
+  };
+  asio::co_spawn(executor_, settle(host_, id), asio::detached);
 }
 
 Awaitable<UniqueFd> SandboxRuntime::Listen(ContainerId id, uint16_t port) {

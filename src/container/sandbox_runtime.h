@@ -45,10 +45,12 @@ class SandboxRuntime : public ContainerRuntime {
  private:
   struct Container {
     uint16_t port = 0;
+    bool settled = false;           // The host was told that it serves.
     std::vector<UniqueFd> sockets;  // unconnected
   };
 
   Awaitable<UniqueFd> TakeSocket(ContainerId id);
+  void Settle(ContainerId id);
 
   boost::asio::any_io_executor executor_;
   SandboxHost& host_;

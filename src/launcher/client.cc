@@ -348,6 +348,12 @@ Awaitable<> LauncherClient::ThawSandbox(ContainerId id) {
   co_return Plain(co_await Ask(impl_, Verb::kThawSandbox, body.Take(), std::vector<int>()));
 }
 
+Awaitable<> LauncherClient::SettleSandbox(ContainerId id) {
+  ipc::Writer body;
+  body.Put(id.value);
+  co_return Plain(co_await Ask(impl_, Verb::kSettleSandbox, body.Take(), std::vector<int>()));
+}
+
 Awaitable<SandboxUsage> LauncherClient::Stats(ContainerId id) {
   ipc::Writer body;
   body.Put(id.value);

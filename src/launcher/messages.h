@@ -74,6 +74,11 @@ struct SandboxSpec {
   double cpu_cores = 0;
 };
 
+/// What a container has of a normal process's share of the processor (cpu_weight_percent of
+/// sandbox/cgroup.h), until it serves and from then on.
+inline constexpr uint32_t kBootWeightPercent = 25;
+inline constexpr uint32_t kSettledWeightPercent = 100;
+
 struct SandboxUsage {
   uint64_t memory_bytes = 0;
   uint64_t peak_memory_bytes = 0;

@@ -212,6 +212,10 @@ void Node::Do(Asker asker, const ThawSandboxRequest& request, std::vector<Unique
   Answer(asker, Empty(sandboxes_.Thaw(request.id)));
 }
 
+void Node::Do(Asker asker, const SettleSandboxRequest& request, std::vector<UniqueFd>&) {
+  Answer(asker, Empty(sandboxes_.Settle(request.id)));
+}
+
 void Node::Do(Asker asker, const StatsRequest& request, std::vector<UniqueFd>&) {
   Answer(asker, Encoded(sandboxes_.Stats(request.id)));
 }

@@ -65,6 +65,7 @@ class Node {
   void Do(Asker asker, const MakeListenerRequest& request, std::vector<UniqueFd>& fds);
   void Do(Asker asker, const FreezeSandboxRequest& request, std::vector<UniqueFd>& fds);
   void Do(Asker asker, const ThawSandboxRequest& request, std::vector<UniqueFd>& fds);
+  void Do(Asker asker, const SettleSandboxRequest& request, std::vector<UniqueFd>& fds);
   void Do(Asker asker, const StatsRequest& request, std::vector<UniqueFd>& fds);
   void Do(Asker asker, const DestroySandboxRequest& request, std::vector<UniqueFd>& fds);
   void Do(Asker asker, const ListRequest& request, std::vector<UniqueFd>& fds);

@@ -44,6 +44,7 @@ enum class Verb : uint16_t {
   kThawSandbox,
   kPrepareImage,
   kOpenAgent,
+  kSettleSandbox,
   kAnswer = 100,
   kExecutorExited,
   kSandboxExited,

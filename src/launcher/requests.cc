@@ -231,6 +231,8 @@ Result<RequestBody> DecodeBody(Verb verb, ipc::Reader& reader) {
       return FreezeSandboxRequest{GetId<ContainerId>(reader)};
     case Verb::kThawSandbox:
       return ThawSandboxRequest{GetId<ContainerId>(reader)};
+    case Verb::kSettleSandbox:
+      return SettleSandboxRequest{GetId<ContainerId>(reader)};
     case Verb::kPrepareImage:
       return PrepareImageRequest{GetDigest(reader)};
     case Verb::kOpenAgent:

@@ -48,6 +48,9 @@ struct FreezeSandboxRequest {
 struct ThawSandboxRequest {
   ContainerId id;
 };
+struct SettleSandboxRequest {
+  ContainerId id;
+};
 struct DestroySandboxRequest {
   ContainerId id;
 };
@@ -61,7 +64,7 @@ using RequestBody =
                  RemoveImageRequest, CreateSandboxRequest, StartSandboxRequest, MakeSocketsRequest,
                  StatsRequest, DestroySandboxRequest, ListRequest, OpenFolderRequest,
                  ReadyRequest, MakeListenerRequest, FreezeSandboxRequest, ThawSandboxRequest,
-                 PrepareImageRequest, OpenAgentRequest>;
+                 PrepareImageRequest, OpenAgentRequest, SettleSandboxRequest>;
 
 /// Decodes the body of a request whose header is read, and checks every value. `fds` is how many
 /// descriptors came with it.

@@ -40,6 +40,10 @@ class SandboxHost {
   virtual Awaitable<> FreezeSandbox(ContainerId id) = 0;
   /// Lets it go on. Idempotent. Errors: kNotFound.
   virtual Awaitable<> ThawSandbox(ContainerId id) = 0;
+  /// The program serves: from now on it has the share of the processor that any process has. Until
+  /// then it has a quarter: a start takes it from the requests that Wasm answers meanwhile.
+  /// Idempotent. Errors: kNotFound.
+  virtual Awaitable<> SettleSandbox(ContainerId id) = 0;
   virtual Awaitable<SandboxUsage> Stats(ContainerId id) = 0;
   /// Kills everything in it and removes every trace. Idempotent.
   virtual Awaitable<> DestroySandbox(ContainerId id) = 0;

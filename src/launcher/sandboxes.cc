@@ -132,8 +132,10 @@ Result<> Sandboxes::BeginStart(Entry& entry, const SandboxSpec& spec) {
   UniqueFd read_end(fds[0]);
   const UniqueFd write_end(fds[1]);
   if (::fcntl(read_end.get(), F_SETFL, O_NONBLOCK) != 0) return FailErrno("set O_NONBLOCK");
-  const sandbox::CgroupLimits limits{
-      .memory_bytes = spec.memory_bytes, .pids = spec.pids, .cpu_cores = spec.cpu_cores};
+  const sandbox::CgroupLimits limits{.memory_bytes = spec.memory_bytes,
+                                     .pids = spec.pids,
+                                     .cpu_cores = spec.cpu_cores,
+                                     .cpu_weight_percent = kBootWeightPercent};
   TRY(entry.container->Start(ProgramOf(spec), limits, image.get(), write_end.get()));
   entry.label = spec.label;
   entry.image = spec.image;
@@ -245,6 +247,11 @@ Result<> Sandboxes::Thaw(ContainerId id) {
   TRY_ASSIGN(Entry* const entry, Find(id));
   loop_.Cancel(entry->page_out);
   return entry->running ? entry->container->cgroup().Thaw() : Result<>();
+}
+
+Result<> Sandboxes::Settle(ContainerId id) {
+  TRY_ASSIGN(Entry* const entry, Find(id));
+  return entry->container->cgroup().SetWeight(kSettledWeightPercent);
 }
 
 Result<SandboxUsage> Sandboxes::Stats(ContainerId id) {

@@ -52,6 +52,8 @@ class Sandboxes {
   /// now, and runs on.
   Result<> Freeze(ContainerId id);
   Result<> Thaw(ContainerId id);
+  /// Its start is over.
+  Result<> Settle(ContainerId id);
   Result<SandboxUsage> Stats(ContainerId id);
   void Destroy(ContainerId id, std::function<void(Result<>)> done);
   /// Those after `after`, at most a page (ipc::kMaxFds), in the order of their ids.

@@ -57,6 +57,8 @@ class Cgroup {
   virtual Result<> Add(pid_t pid) = 0;
 
   virtual Result<> SetLimits(const CgroupLimits& limits) = 0;
+  /// CgroupLimits::cpu_weight_percent alone.
+  virtual Result<> SetWeight(uint32_t percent) = 0;
   virtual Result<CgroupUsage> Usage() = 0;
   /// How often the kernel killed a process here for want of memory.
   virtual uint64_t OomKills() = 0;

@@ -58,8 +58,10 @@ class V1Group final : public Cgroup {
     TRY(WriteControl(fd(kCpu), "cpu.cfs_period_us", std::to_string(kCpuPeriodMicroseconds)));
     TRY(WriteControl(fd(kCpu), "cpu.cfs_quota_us",
                      limits.cpu_cores > 0 ? std::to_string(quota) : std::string("-1")));
-    const uint32_t shares =
-        std::max(2u, kNormalShares * std::clamp(limits.cpu_weight_percent, 1u, 1000u) / 100);
+    return SetWeight(limits.cpu_weight_percent);
+  }
+  Result<> SetWeight(uint32_t percent) override {
+    const uint32_t shares = std::max(2u, kNormalShares * std::clamp(percent, 1u, 1000u) / 100);
     return WriteControl(fd(kCpu), "cpu.shares", std::to_string(shares));
   }
 

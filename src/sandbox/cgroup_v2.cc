@@ -50,10 +50,13 @@ class V2Group final : public Cgroup {
       TRY(WriteControl(fd, "cpu.max",
                        (limits.cpu_cores > 0 ? std::to_string(quota) : std::string("max")) + " " +
                            std::to_string(kCpuPeriodMicroseconds)));
-      const uint32_t weight = std::clamp(limits.cpu_weight_percent, 1u, 1000u);
-      TRY(WriteControl(fd, "cpu.weight", std::to_string(weight)));
+      TRY(SetWeight(limits.cpu_weight_percent));
     }
     return {};
+  }
+  Result<> SetWeight(uint32_t percent) override {
+    if (!Has(folder_.get(), "cpu.weight")) return {};
+    return WriteControl(folder_.get(), "cpu.weight", std::to_string(std::clamp(percent, 1u, 1000u)));
   }
 
   Result<CgroupUsage> Usage() override {

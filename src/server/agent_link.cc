@@ -176,6 +176,12 @@ Awaitable<> AgentLink::ThawSandbox(ContainerId id) {
   co_return thawed;
 }
 
+Awaitable<> AgentLink::SettleSandbox(ContainerId id) {
+  CO_TRY_ASSIGN(const std::shared_ptr<LauncherClient> agent, impl_->Agent());
+  Result<> settled = co_await agent->SettleSandbox(id);
+  co_return settled;
+}
+
 Awaitable<SandboxUsage> AgentLink::Stats(ContainerId id) {
   CO_TRY_ASSIGN(const std::shared_ptr<LauncherClient> agent, impl_->Agent());
   Result<SandboxUsage> usage = co_await agent->Stats(id);

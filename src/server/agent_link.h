@@ -41,6 +41,7 @@ class AgentLink : public SandboxHost {
   Awaitable<UniqueFd> MakeListener(ContainerId id, uint16_t port) override;
   Awaitable<> FreezeSandbox(ContainerId id) override;
   Awaitable<> ThawSandbox(ContainerId id) override;
+  Awaitable<> SettleSandbox(ContainerId id) override;
   Awaitable<SandboxUsage> Stats(ContainerId id) override;
   Awaitable<> DestroySandbox(ContainerId id) override;
   Awaitable<std::vector<AdoptedSandbox>> List() override;

@@ -91,6 +91,10 @@ struct Doer {
     CO_TRY(co_await host.ThawSandbox(request.id));
     co_return Reply{};
   }
+  Awaitable<Reply> operator()(launcher::SettleSandboxRequest request) {
+    CO_TRY(co_await host.SettleSandbox(request.id));
+    co_return Reply{};
+  }
   Awaitable<Reply> operator()(launcher::StatsRequest request) {
     CO_TRY_ASSIGN(const SandboxUsage usage, co_await host.Stats(request.id));
     co_return Encoded(usage);

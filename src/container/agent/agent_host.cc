@@ -350,6 +350,12 @@ Awaitable<> AgentHost::ThawSandbox(ContainerId id) {
   co_return entry->process ? entry->process.Thaw() : Result<>();
 }
 
+Awaitable<> AgentHost::SettleSandbox(ContainerId id) {
+  const EntryPtr entry = impl_->Find(id);
+  if (!entry) co_return tl::unexpected(NoSuch(id));
+  co_return entry->process ? entry->process.SetWeight(kSettledWeightPercent) : Result<>();
+}
+
 Awaitable<SandboxUsage> AgentHost::Stats(ContainerId id) {
   const EntryPtr entry = impl_->Find(id);
   if (!entry) co_return tl::unexpected(NoSuch(id));

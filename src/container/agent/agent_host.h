@@ -35,6 +35,7 @@ class AgentHost : public RuntimeHost {
   Awaitable<UniqueFd> MakeListener(ContainerId id, uint16_t port) override;
   Awaitable<> FreezeSandbox(ContainerId id) override;
   Awaitable<> ThawSandbox(ContainerId id) override;
+  Awaitable<> SettleSandbox(ContainerId id) override;
   Awaitable<SandboxUsage> Stats(ContainerId id) override;
   Awaitable<> DestroySandbox(ContainerId id) override;
   Awaitable<std::vector<AdoptedSandbox>> List() override;

@@ -59,6 +59,7 @@ class MemoryHost : public RuntimeHost {
     frozen = id;
     co_return Result<>{};
   }
+  Awaitable<> SettleSandbox(ContainerId) override { co_return Result<>{}; }
   Awaitable<> ThawSandbox(ContainerId) override {
     frozen = ContainerId{};
     co_return Result<>{};

@@ -42,6 +42,7 @@ class ContainerProcess {
   [[nodiscard]] Result<SandboxUsage> Usage() const;
   /// How often the kernel killed a process in it for want of memory.
   [[nodiscard]] bool OutOfMemory() const { return cgroup_->OomKills() > 0; }
+  Result<> SetWeight(uint32_t percent) { return cgroup_->SetWeight(percent); }
   /// Blocks for sandbox::kFreezePatience at most. Errors: kTimeout it runs on.
   Result<> Freeze();
   Result<> Thaw() { return cgroup_->Thaw(); }

@@ -8,6 +8,7 @@
 // Thread rule: test code, one thread.
 #pragma once
 
+#include <sched.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@
 #include "container/sandbox_harness.h"
 #include "container/sandbox_runtime.h"
 #include "sandbox/id_range.h"
+#include "sandbox/mounts.h"
 
 namespace hybridserve {
 
@@ -43,6 +45,7 @@ class HostNode {
   /// Once, after the constructor.
   void Begin() {
     if (::geteuid() != 0) lacks = "containers need root";
+    if (lacks.empty()) LeaveMounts();
     if (lacks.empty()) lacks = Lacks();
     if (!lacks.empty()) return;
     // What the runtime leaves to be reaped.
@@ -86,6 +89,16 @@ class HostNode {
   virtual std::unique_ptr<RuntimeHost> Make(RuntimeHostOptions options) = 0;
 
  private:
+  // As the launcher does, whose child an agent is: mounts of its own, and no chroot around it.
+  static void LeaveMounts() {
+    static bool left = false;
+    if (std::exchange(left, true)) return;
+    (void)ProgramFolder();  // Known by its path as it is now.
+    ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
+    ASSERT_TRUE(sandbox::MakeMountsPrivate());
+    ASSERT_TRUE(sandbox::LeaveChroot());
+  }
+
   TemporaryFolder folder_;
   RuntimeHostOptions options_;
   std::unique_ptr<RuntimeHost> host_;

@@ -28,6 +28,8 @@ class FakeHarness : public RuntimeHarness {
     ASSERT_EQ(::send(knocking_.get(), "knock", 5, MSG_NOSIGNAL), 5);
   }
 
+  std::optional<std::string> AnswerTo(ContainerId, std::string_view) override { return {}; }
+
  private:
   static FakeProgram Program(const ContainerSpec& spec) {
     FakeProgram program;

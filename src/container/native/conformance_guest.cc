@@ -4,8 +4,10 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -61,6 +63,38 @@ void Knock(uint16_t port) {
   }
 }
 
+// Starts threads that wait, until it may not; how many that were.
+int StartManyThreads() {
+  constexpr int kMost = 200;
+  const auto wait = [](void*) -> void* {
+    for (;;) ::pause();
+  };
+  for (int count = 0; count < kMost; ++count) {
+    pthread_t thread{};
+    if (::pthread_create(&thread, nullptr, wait, nullptr) != 0) return count;
+  }
+  return kMost;
+}
+
+int64_t Milliseconds(clockid_t clock) {
+  timespec now{};
+  ::clock_gettime(clock, &now);
+  return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+// Computes for `wall` milliseconds; how many of these it got the processor for.
+int64_t Burn(int64_t wall) {
+  const int64_t began = Milliseconds(CLOCK_MONOTONIC);
+  const int64_t used = Milliseconds(CLOCK_PROCESS_CPUTIME_ID);
+  while (Milliseconds(CLOCK_MONOTONIC) < began + wall) {
+  }
+  return Milliseconds(CLOCK_PROCESS_CPUTIME_ID) - used;
+}
+
+void SayAnswer(int connection, const std::string& body) {
+  Say(connection, "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+}
+
 // Reads what one connection has; false at its end.
 bool Answer(int connection) {
   char bytes[4096];
@@ -73,7 +107,13 @@ bool Answer(int connection) {
   if (request.starts_with(kKnock)) {
     Knock(static_cast<uint16_t>(std::atoi(std::string(request.substr(kKnock.size())).c_str())));
   }
-  Say(connection, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+  if (request.starts_with("GET /threads ")) {
+    SayAnswer(connection, std::to_string(StartManyThreads()));
+  } else if (request.starts_with("GET /burn ")) {
+    SayAnswer(connection, std::to_string(Burn(400)));
+  } else {
+    SayAnswer(connection, "hello");
+  }
   return true;
 }
 

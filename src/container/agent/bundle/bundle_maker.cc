@@ -172,6 +172,7 @@ Awaitable<Made> BundleMaker::Impl::Create(uint64_t serial, SandboxSpec spec,
   BundleNote note;
   CO_TRY_ASSIGN(note.pid, co_await runtime->Create(std::move(bundle)));
   CO_TRY_ASSIGN(made.process, ContainerProcess::Open(note.pid));
+  (void)made.process.SetWeight(kBootWeightPercent);
   CO_TRY(WriteBundleNote(folder, note));
   made.spec = std::move(spec);
   co_return made;

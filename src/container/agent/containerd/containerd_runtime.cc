@@ -50,8 +50,12 @@ Result<> JoinMountsOf(pid_t pid) {
   const std::string path = "/proc/" + std::to_string(pid) + "/ns/mnt";
   if (SameFile("/proc/self/ns/mnt", path)) return {};
   TRY_ASSIGN(const UniqueFd theirs, OpenFile(path, O_RDONLY));
+  // Its root may be a folder of them.
+  TRY_ASSIGN(const UniqueFd root,
+             OpenFile("/proc/" + std::to_string(pid) + "/root", O_PATH | O_DIRECTORY));
   (void)ProgramFolder();  // Known by its path as it is now.
-  if (::setns(theirs.get(), CLONE_NEWNS) != 0) {
+  if (::setns(theirs.get(), CLONE_NEWNS) != 0 || ::fchdir(root.get()) != 0 || ::chroot(".") != 0 ||
+      ::chdir("/") != 0) {
     return FailErrno("join the mounts of containerd, process " + std::to_string(pid));
   }
   return {};

@@ -169,19 +169,23 @@ Awaitable<> DockerMaker::Impl::Import(fs::path rootfs, uint32_t owner_base, std:
   std::string name = ImageName(tag);
   CO_TRY_ASSIGN(const bool known, co_await HasImage(std::move(name)));
   if (known) co_return Result<>{};
-  const TemporaryFolder folder;
-  const fs::path archive = folder.path() / "image.tar";
+  const fs::path archive = options.folder / ("image-" + tag + ".tar");
   const auto write = [&rootfs, owner_base, &archive]() -> asio::awaitable<Result<>> {
     co_return WriteImageTar(rootfs, owner_base, archive);
   };
   asio::awaitable<Result<>> work = write();
   const Result<> written = co_await asio::co_spawn(pool, std::move(work), asio::use_awaitable);
-  if (!written) co_return written;
+  if (!written) {
+    (void)::unlink(archive.c_str());
+    co_return written;
+  }
   std::string target = "/images/create?fromSrc=-&repo=" + Repository() + "&tag=" + tag +
                        "&changes=" + EscapeForUrl("LABEL " + std::string(kNodeLabel) + "=" +
                                                   options.node);
   std::string method = "POST";
-  CO_TRY(co_await engine.SendFile(std::move(method), std::move(target), archive));
+  const Result<> sent = co_await engine.SendFile(std::move(method), std::move(target), archive);
+  (void)::unlink(archive.c_str());
+  if (!sent) co_return sent;
   // The daemon says that it failed in a line of a successful answer.
   name = ImageName(tag);
   CO_TRY_ASSIGN(const bool there, co_await HasImage(std::move(name)));
@@ -406,6 +410,7 @@ Awaitable<RunningContainer> DockerMaker::Start(ContainerId id, SandboxSpec spec,
   Result<ContainerProcess> process = co_await impl->ProcessOf(name);
   if (process) {
     running.process = std::move(*process);
+    (void)running.process.SetWeight(kBootWeightPercent);
   } else if (process.error().code != Code::kNotFound) {
     co_return tl::unexpected(std::move(process.error()));
   }

@@ -88,6 +88,17 @@ TEST_P(OciHostTest, LimitsAreTheKernels) {
   ASSERT_TRUE(loop().Await(runtime().Destroy(id)));
 }
 
+TEST_P(OciHostTest, AStartHasAQuarterOfTheProcessorUntilItServes) {
+  if (!fs::exists("/sys/fs/cgroup/cpu")) GTEST_SKIP() << "reads controllers of version 1";
+  const ContainerId id = *loop().Await(runtime().Create());
+  SandboxHarness harness(loop(), runtime(), node_->image);
+  ASSERT_TRUE(loop().Await(runtime().Start(id, harness.Spec(ConformanceProgram::kServes))));
+  EXPECT_EQ(Control(id, "cpu", "cpu.shares"), "256");
+  EXPECT_EQ(Ask(id), "hello");
+  loop().RunUntil([this, id] { return Control(id, "cpu", "cpu.shares") == "1024"; });
+  ASSERT_TRUE(loop().Await(runtime().Destroy(id)));
+}
+
 TEST_P(OciHostTest, NothingOfAContainerIsLeftOnTheMachine) {
   const std::string name =
       "hybridserve-" + node_->options().node + "-" + std::to_string(Serve().value);
