@@ -1,6 +1,6 @@
 // hybridserve-pause: what keeps a held network alive in Docker Engine: it waits until it is killed.
 #include <unistd.h>
 
-int main(void) {
-  for (;;) pause();
+int main() {
+  for (;;) ::pause();
 }
