@@ -33,14 +33,9 @@ int KeepMoving(int longer, const int (&ends)[2]) {
 }  // namespace
 
 LockHeater::~LockHeater() {
-  if (child_) {
-    loop_.Forget(child_.pidfd.get());
-    sandbox::Kill(child_);
-    sandbox::Reap(child_);
-  }
-  for (const auto& group : groups_) {
-    if (group) (void)group->Remove();
-  }
+  if (!child_) return;
+  sandbox::Kill(child_);
+  OnEnd();
 }
 
 void LockHeater::Heat() {
@@ -57,7 +52,6 @@ void LockHeater::Heat() {
 
 Result<> LockHeater::Begin() {
   for (size_t i = 0; i < 2; ++i) {
-    if (groups_[i]) continue;
     TRY_ASSIGN(groups_[i], tree_->Create("heat-" + std::to_string(i)));
     if (groups_[i]->join_fds().empty()) {  // version 2
       (void)groups_[i]->Remove();
@@ -84,6 +78,10 @@ void LockHeater::OnEnd() {
   loop_.Forget(child_.pidfd.get());
   sandbox::Reap(child_);
   child_ = {};
+  for (auto& group : groups_) {
+    if (group) (void)group->Remove();
+    group.reset();
+  }
 }
 
 }  // namespace hybridserve::launcher

@@ -29,7 +29,7 @@ class LockHeater {
 
   /// `tree` outlives it; nullptr: nothing is heated.
   LockHeater(EventLoop& loop, sandbox::CgroupTree* tree) : loop_(loop), tree_(tree) {}
-  /// Ends the child and removes the groups.
+  /// Ends the child, with which its groups go.
   ~LockHeater();
   LockHeater(const LockHeater&) = delete;
   LockHeater& operator=(const LockHeater&) = delete;
