@@ -7,7 +7,6 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
@@ -17,6 +16,7 @@
 #include <utility>
 
 #include "container/agent/container_process.h"
+#include "container/agent/wait_for_exit.h"
 #include "container/event.h"
 
 namespace hybridserve {
@@ -64,7 +64,12 @@ UniqueFd Duplicate(const UniqueFd& fd) { return UniqueFd(::fcntl(fd.get(), F_DUP
 
 struct AgentHost::Impl : std::enable_shared_from_this<AgentHost::Impl> {
   Impl(asio::any_io_executor loop, std::unique_ptr<ContainerMaker> its_maker, uint32_t kept)
-      : executor(std::move(loop)), maker(std::move(its_maker)), held(kept), pause(executor), refilled(executor), opening(executor) {
+      : executor(std::move(loop)),
+        maker(std::move(its_maker)),
+        held(kept),
+        pause(executor),
+        refilled(executor),
+        opening(executor) {
     opening.expires_after(kOpeningTime);
   }
 
@@ -88,7 +93,6 @@ struct AgentHost::Impl : std::enable_shared_from_this<AgentHost::Impl> {
   Awaitable<> HoldNow(EntryPtr entry);
   Awaitable<UniqueFd> TryStart(EntryPtr entry, SandboxSpec spec);
   asio::awaitable<void> Watch(EntryPtr entry);
-  asio::awaitable<void> WaitForEnd(const Entry& entry) const;
   Awaitable<> CleanUp(EntryPtr entry);
   void RefillSoon();
   asio::awaitable<void> Refill();
@@ -144,17 +148,10 @@ Awaitable<UniqueFd> AgentHost::Impl::TryStart(EntryPtr entry, SandboxSpec spec) 
   co_return std::move(started.log);
 }
 
-asio::awaitable<void> AgentHost::Impl::WaitForEnd(const Entry& entry) const {
-  const int pidfd = ::fcntl(entry.process.pidfd(), F_DUPFD_CLOEXEC, 0);
-  if (pidfd < 0) co_return;
-  asio::posix::stream_descriptor watched(executor, pidfd);
-  co_await watched.async_wait(asio::posix::stream_descriptor::wait_read, kTuple);
-}
-
 // Until its first process ends.
 asio::awaitable<void> AgentHost::Impl::Watch(EntryPtr entry) {
   const std::shared_ptr<Impl> self = shared_from_this();
-  if (entry->process) co_await WaitForEnd(*entry);
+  if (entry->process) co_await WaitForExit(executor, entry->process.pidfd());
   if (entry->state == State::kEnding) co_return;
   entry->state = State::kEnding;
   SandboxExit exit;
@@ -175,7 +172,7 @@ Awaitable<> AgentHost::Impl::CleanUp(EntryPtr entry) {
   entry->cleaning = true;
   if (entry->process) {
     entry->process.Kill();
-    co_await WaitForEnd(*entry);
+    co_await WaitForExit(executor, entry->process.pidfd());
     (void)co_await maker->ExitStatus(entry->id, entry->process.pidfd());
   }
   Result<> removed;

@@ -1,16 +1,13 @@
 #include "container/agent/bundle/bundle_maker.h"
 
-#include <signal.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <charconv>
@@ -25,6 +22,7 @@
 #include "container/agent/bundle/bundle_folder.h"
 #include "container/agent/bundle/runtime_spec.h"
 #include "container/agent/container_process.h"
+#include "container/agent/wait_for_exit.h"
 #include "container/event.h"
 #include "sandbox/id_range.h"
 
@@ -127,8 +125,7 @@ Awaitable<> BundleMaker::Impl::Forget(uint64_t serial, pid_t pid) {
     Result<ContainerProcess> process = ContainerProcess::Open(pid);
     if (process) {
       process->Kill();
-      asio::posix::stream_descriptor ended(executor, ::dup(process->pidfd()));
-      co_await ended.async_wait(asio::posix::stream_descriptor::wait_read, kTuple);
+      co_await WaitForExit(executor, process->pidfd());
       (void)co_await runtime->ExitStatus(name, process->pidfd());
     }
   }

@@ -59,21 +59,6 @@ Code CodeOf(grpc::StatusCode code) {
   }
 }
 
-ContainerdTask::Status StatusOf(containerd::v1::types::Status status) {
-  switch (status) {
-    case containerd::v1::types::CREATED:
-      return ContainerdTask::Status::kCreated;
-    case containerd::v1::types::RUNNING:
-    case containerd::v1::types::PAUSED:
-    case containerd::v1::types::PAUSING:
-      return ContainerdTask::Status::kRunning;
-    case containerd::v1::types::STOPPED:
-      return ContainerdTask::Status::kStopped;
-    default:
-      return ContainerdTask::Status::kUnknown;
-  }
-}
-
 // containerd wraps the words of its runtime, and has no code for a program that cannot be run.
 Error RuntimeFailure(Error error) {
   if (CodeOfRuntimeError(error.message) == Code::kInvalidArgument) {
@@ -320,21 +305,6 @@ Awaitable<> ContainerdClient::DeleteTask(std::string id) {
   request.set_container_id(std::move(id));
   CO_TRY(co_await impl->Ask<tasks::DeleteResponse>(std::move(request), begin));
   co_return Result<>{};
-}
-
-Awaitable<std::vector<ContainerdTask>> ContainerdClient::ListTasks() {
-  const std::shared_ptr<Impl> impl = impl_;
-  const auto begin = [impl](auto* context, const auto& asked, auto* queue) {
-    return impl->tasks->AsyncList(context, asked, queue);
-  };
-  tasks::ListTasksRequest request;
-  CO_TRY_ASSIGN(const tasks::ListTasksResponse answer,
-                co_await impl->Ask<tasks::ListTasksResponse>(std::move(request), begin));
-  std::vector<ContainerdTask> all;
-  for (const containerd::v1::types::Process& one : answer.tasks()) {
-    all.push_back({one.id(), static_cast<pid_t>(one.pid()), StatusOf(one.status())});
-  }
-  co_return all;
 }
 
 }  // namespace hybridserve

@@ -27,13 +27,6 @@ struct ContainerdContainer {
   std::map<std::string, std::string> labels;
 };
 
-struct ContainerdTask {
-  enum class Status : uint8_t { kUnknown, kCreated, kRunning, kStopped };
-  std::string id;  ///< Its container's.
-  pid_t pid = 0;
-  Status status = Status::kUnknown;
-};
-
 class ContainerdClient {
  public:
   /// `name_space` is containerd's: what others keep in theirs is not seen.
@@ -67,7 +60,6 @@ class ContainerdClient {
   Awaitable<> KillTask(std::string id);
   /// Of one that has ended. Errors: kNotFound; kConflict it runs.
   Awaitable<> DeleteTask(std::string id);
-  Awaitable<std::vector<ContainerdTask>> ListTasks();
 
   struct Impl;
 

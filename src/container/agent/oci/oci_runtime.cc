@@ -19,6 +19,7 @@
 
 #include "base/file.h"
 #include "container/agent/bundle/runtime_error.h"
+#include "container/agent/wait_for_exit.h"
 #include "sandbox/mounts.h"
 
 namespace hybridserve {
@@ -122,12 +123,10 @@ Awaitable<std::vector<std::string>> OciRuntime::List(std::string prefix) {
 
 Awaitable<int> OciRuntime::Run(std::vector<std::string> arguments, int output) {
   CO_TRY_ASSIGN(const pid_t pid, Spawn(arguments, output));
-  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!pidfd) co_return FailErrno("open the process of " + arguments[0]);
-  const int fd = pidfd.get();
-  asio::posix::stream_descriptor ended(executor_, pidfd.Release());
-  co_await ended.async_wait(asio::posix::stream_descriptor::wait_read, kTuple);
-  co_return Reap(fd);
+  co_await WaitForExit(executor_, pidfd.get());
+  co_return Reap(pidfd.get());
 }
 
 Awaitable<> OciRuntime::RunWell(std::vector<std::string> arguments, int output, fs::path errors) {
