@@ -72,4 +72,3 @@ def measure_cold(bench):
 
 def measure_held(bench):
     measure_starts(bench, "container_held_ms_p50", held=2, settle_ms=REFILL_MS)
-

@@ -16,7 +16,6 @@ from .node import Failure, Unavailable, wait_for
 
 NAME = "static-server"
 HEADERS = ["HybridServe-Backend:container"]
-KINDS = ["native", "crun", "runc", "containerd", "docker"]
 # What is made ahead is made again within this time after the last one was used.
 AHEAD_MS = {"native": 150, "crun": 700, "runc": 700, "containerd": 800, "docker": 1000}
 SAMPLES = {"native": 300, "crun": 100, "runc": 60, "containerd": 40, "docker": 30}
@@ -85,10 +84,7 @@ def docker_engine(bench):
 
 def settings(kind):
     """The node's [container] section, for those that need no daemon."""
-    if kind in ("crun", "runc"):
-        need(kind)
-        return {"runtime": kind}
-    need()
+    need(*([] if kind == "native" else [kind]))
     return {"runtime": kind}
 
 
@@ -126,15 +122,16 @@ def sample(bench, kind, container, held, scale, until, start, settle_ms, samples
         return {**result["first_byte_ms"], "cpu_ms": used / (samples + 2), "samples": samples}
 
 
+GONE_SOON = {"keep_alive": "30ms", "freeze_after": "0ms", "max_containers": 1, "slots": 4}
+
+
 def from_nothing(bench, kind, container):
-    gone = {"keep_alive": "30ms", "freeze_after": "0ms", "max_containers": 1, "slots": 4}
-    return sample(bench, kind, container, 0, gone, ["starting=0", "ready=0"], "cold",
+    return sample(bench, kind, container, 0, GONE_SOON, ["starting=0", "ready=0"], "cold",
                   60 if kind == "native" else 200, bench.count(SAMPLES[kind], 5))
 
 
 def from_ahead(bench, kind, container):
-    gone = {"keep_alive": "30ms", "freeze_after": "0ms", "max_containers": 1, "slots": 4}
-    return sample(bench, kind, container, 2, gone, ["starting=0", "ready=0"], "cold", AHEAD_MS[kind],
+    return sample(bench, kind, container, 2, GONE_SOON, ["starting=0", "ready=0"], "cold", AHEAD_MS[kind],
                   bench.count(SAMPLES[kind], 5))
 
 
