@@ -388,7 +388,6 @@ void Node::Impl::ReloadIfChanged() const {
   if (admin_tokens) admin_tokens->ReloadIfChanged();
 }
 
-// Certificates and keys are changed by changing their files.
 // Takes back the containers that outlived the server before this one.
 Awaitable<> Node::Impl::Adopt() {
   const auto resolve = [this](std::string_view label) { return LiveRevision(*router, label); };
@@ -407,6 +406,7 @@ asio::awaitable<void> Node::Impl::AdoptLater() {
   }
 }
 
+// Certificates and keys are changed by changing their files.
 asio::awaitable<void> Node::Impl::WatchFiles() {
   while (!stopping) {
     watch.expires_after(kWatchPause);
